@@ -52,7 +52,7 @@ type Result struct {
 }
 
 // Apply writes the whole plan or nothing.
-func (p *Plan) Apply(ctx context.Context, env Env) (Result, error) { return Result{}, errPending }
+func (p *Plan) Apply(ctx context.Context) (Result, error) { return Result{}, errPending }
 
 // Pending reports that an earlier Apply reached its commit point and did not
 // finish. Read-only commands stop with exit 3 then; writing ones call Recover.
