@@ -1,0 +1,178 @@
+package templates
+
+import (
+	"errors"
+	"fmt"
+	"go/token"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// Database kinds: how generated code reaches the host's database.
+const (
+	DatabaseSQL  = "sql.DB"  // the host passes a *sql.DB
+	DatabasePgx  = "pgxpool" // the host passes a *pgxpool.Pool of github.com/jackc/pgx/v5
+	DatabaseOwn  = "own"     // no handle is in scope at the router: database.go opens a pool of its own
+	RouterMux    = "servemux"
+	RouterChi    = "chi"
+	EngineSQLite = "sqlite"
+	EnginePG     = "postgres"
+)
+
+// Migration modes: how the lockspire_* tables come into the host's database.
+const (
+	MigrationsGoose   = "goose"   // a file per schema version in the host's goose directory
+	MigrationsRuntime = "runtime" // Mount calls lockspire.Migrate at start
+	MigrationsPrint   = "print"   // the SQL is printed and the host carries it into its own runner
+)
+
+// How a goose directory numbers its files.
+const (
+	NamingTimestamp = "timestamp"
+	NamingSequence  = "sequence"
+)
+
+// Inputs is everything that rendering depends on. The manifest records it, so that a later version renders from
+// the same facts; fields are in the order of their JSON keys, so that the manifest is sorted.
+type Inputs struct {
+	Database         string `json:"database"`                    // one of the Database constants
+	DriverImport     string `json:"driver_import"`               // import path of the host's database driver
+	DriverName       string `json:"driver_name"`                 // name it is registered under; "" for pgxpool
+	Engine           string `json:"engine"`                      // "sqlite" or "postgres"
+	Issuer           string `json:"issuer,omitempty"`            // --issuer; "" means the loopback development default
+	LoginPath        string `json:"login_path"`                  // the host's sign-in page
+	Migrations       string `json:"migrations"`                  // one of the Migrations constants
+	MigrationsDir    string `json:"migrations_dir,omitempty"`    // module-relative, for goose
+	MigrationsNaming string `json:"migrations_naming,omitempty"` // "timestamp" or "sequence", for goose
+	MigrationsWidth  int    `json:"migrations_width,omitempty"`  // digits of a version, for goose
+	Module           string `json:"module"`                      // module path of the host
+	MountPath        string `json:"mount_path"`                  // "/lockspire"; "/" for the root
+	Package          string `json:"package"`                     // module-relative directory, "internal/authserver"
+	Router           string `json:"router"`                      // "servemux" or "chi"
+	RouterImport     string `json:"router_import"`               // import path of the router's package
+	Schema           string `json:"schema,omitempty"`            // PostgreSQL schema of the tables
+	SigraHost        bool   `json:"sigra_host"`                  // comments speak of the current scope's User
+	Wire             bool   `json:"wire"`                        // the call to Mount is ours to insert
+}
+
+var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
+
+// Validate reports every field that rendering cannot work with. Inputs come from a manifest that a pull request can
+// edit, so nothing in them is trusted to be a path below the module or a valid Go name.
+func (in Inputs) Validate() error {
+	var errs []error
+	bad := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("inputs: %s: %s", field, fmt.Sprintf(format, args...)))
+	}
+	oneOf := func(field, value string, allowed ...string) {
+		for _, a := range allowed {
+			if value == a {
+				return
+			}
+		}
+		bad(field, "%q is not one of %s", value, strings.Join(allowed, ", "))
+	}
+	oneOf("database", in.Database, DatabaseSQL, DatabasePgx, DatabaseOwn)
+	oneOf("engine", in.Engine, EngineSQLite, EnginePG)
+	oneOf("migrations", in.Migrations, MigrationsGoose, MigrationsRuntime, MigrationsPrint)
+	oneOf("router", in.Router, RouterMux, RouterChi)
+	if in.Database == DatabasePgx && in.Engine != EnginePG {
+		bad("database", "a pgxpool is PostgreSQL, not %s", in.Engine)
+	}
+	if !importPath(in.RouterImport) {
+		bad("router_import", "%q is not an import path", in.RouterImport)
+	}
+	if !importPath(in.DriverImport) {
+		bad("driver_import", "%q is not an import path", in.DriverImport)
+	}
+	if in.Database != DatabasePgx && !driverName.MatchString(in.DriverName) {
+		bad("driver_name", "%q is not a driver name", in.DriverName)
+	}
+	if !importPath(in.Module) {
+		bad("module", "%q is not a module path", in.Module)
+	}
+	if !Below(in.Package) || in.Package == "." {
+		bad("package", "%q is not a directory below the module", in.Package)
+	} else if !token.IsIdentifier(in.PackageName()) {
+		bad("package", "%q is not a Go package name", in.PackageName())
+	}
+	if normal, err := NormalMountPath(in.MountPath); err != nil {
+		errs = append(errs, fmt.Errorf("inputs: mount_path: %w", err))
+	} else if normal != in.MountPath {
+		bad("mount_path", "%q is not normalised: %s", in.MountPath, normal)
+	}
+	if !localPath(in.LoginPath) {
+		bad("login_path", "%q is not a path on this origin", in.LoginPath)
+	}
+	if in.Schema != "" && (in.Engine != EnginePG || !schemaName.MatchString(in.Schema)) {
+		bad("schema", "%q is not a PostgreSQL schema name ([a-z_][a-z0-9_]{0,62})", in.Schema)
+	}
+	if in.Migrations == MigrationsGoose {
+		oneOf("migrations_naming", in.MigrationsNaming, NamingTimestamp, NamingSequence)
+		if !Below(in.MigrationsDir) {
+			bad("migrations_dir", "%q is not a directory below the module", in.MigrationsDir)
+		}
+		if in.MigrationsWidth < 1 || in.MigrationsWidth > 18 {
+			bad("migrations_width", "%d is not between 1 and 18", in.MigrationsWidth)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// PackageName is the name in the package clause of generated files.
+func (in Inputs) PackageName() string { return path.Base(in.Package) }
+
+// ImportPath is the import path of the generated package.
+func (in Inputs) ImportPath() string { return in.Module + "/" + in.Package }
+
+// prefix is the mount path as it stands before an endpoint: "" for the root.
+func (in Inputs) prefix() string { return strings.TrimSuffix(in.MountPath, "/") }
+
+var (
+	driverName = regexp.MustCompile(`^[A-Za-z0-9_.+-]{1,64}$`)
+	// importElements is narrower than what Go allows on purpose: quotes, spaces and backslashes never pass.
+	importElements = regexp.MustCompile(`^[A-Za-z0-9_.~-]+(/[A-Za-z0-9_.~-]+)*$`)
+	// mountSegments are the unreserved characters of RFC 3986 in lower case: what every router takes literally.
+	mountSegments = regexp.MustCompile(`^(/[a-z0-9_.~-]+)+$`)
+	loginPath     = regexp.MustCompile(`^/[A-Za-z0-9_.~/?&=%-]*$`)
+)
+
+func importPath(p string) bool { return importElements.MatchString(p) && path.Clean(p) == p }
+
+func localPath(p string) bool { return loginPath.MatchString(p) && !strings.HasPrefix(p, "//") }
+
+// Below reports whether dir is a clean, relative slash path that stays inside the module.
+func Below(dir string) bool {
+	return dir != "" && path.Clean(dir) == dir && !path.IsAbs(dir) && dir != ".." &&
+		!strings.HasPrefix(dir, "../") && !strings.ContainsAny(dir, "\\:\x00\"'`\n\r")
+}
+
+// NormalMountPath returns p with its leading slash and without a trailing one ("/" for the root), or an error that
+// names the rule it breaks.
+func NormalMountPath(p string) (string, error) {
+	if p == "" {
+		return "", errors.New("the mount path is empty: give a path such as /lockspire")
+	}
+	if p == "/" {
+		return p, nil
+	}
+	n := "/" + strings.TrimPrefix(strings.TrimSuffix(p, "/"), "/")
+	switch {
+	case strings.ContainsAny(n, "%"):
+		return "", fmt.Errorf("the mount path %q may not contain an escape such as %%2f: routers disagree on it", p)
+	case strings.ContainsAny(n, "{}*:?#\\ "):
+		return "", fmt.Errorf("the mount path %q may not contain a wildcard, query or blank", p)
+	case strings.Contains(n, "//") || strings.HasSuffix(p, "//"):
+		return "", fmt.Errorf("the mount path %q may not contain an empty segment", p)
+	case path.Clean(n) != n:
+		return "", fmt.Errorf("the mount path %q may not contain a dot segment", p)
+	case strings.ToLower(n) != n:
+		return "", fmt.Errorf("the mount path %q must be lower case: it is compared byte for byte in the issuer", p)
+	case n == "/.well-known" || strings.HasPrefix(n, "/.well-known/"):
+		return "", fmt.Errorf("the mount path %q is inside /.well-known, which is reserved (RFC 8615)", p)
+	case !mountSegments.MatchString(n):
+		return "", fmt.Errorf("the mount path %q may only use a-z, 0-9, '-', '_', '.' and '~' between slashes", p)
+	}
+	return n, nil
+}
