@@ -3,6 +3,7 @@ package lockspire
 import (
 	"context"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -16,8 +17,14 @@ type Provider struct {
 	keys    *keyring
 	secrets *secretSet
 	now     func() time.Time
-	// stop ends Run; see Close.
-	stop func()
+	// origin and issuerPath are the two halves of the issuer.
+	origin, issuerPath string
+	endpoints          map[string]endpoint
+
+	// closing ends when stop is called. Each Run holds running for reading.
+	closing context.Context
+	stop    context.CancelFunc
+	running sync.RWMutex
 }
 
 // New validates config, checks the schema, creates signing keys if there are
@@ -32,7 +39,7 @@ func New(ctx context.Context, config Config) (*Provider, error) {
 // Run does the background work (expired rows, last-use times) until ctx ends
 // or Close is called. It is safe in every replica at once and returns nil
 // when it was asked to stop.
-func (p *Provider) Run(ctx context.Context) error { return p.run(ctx) }
+func (p *Provider) Run(ctx context.Context) error { return p.background(ctx, p.run) }
 
 // Close stops Run and waits for it. The database pool stays the host's.
 func (p *Provider) Close() error { return p.close() }

@@ -125,6 +125,14 @@ func (s *store) classify(err error) error {
 	return fmt.Errorf("%w: %w", errUnavailable, err)
 }
 
+// fault marks an error of a read as a fault of the storage.
+func (s *store) fault(err error) error {
+	if err == nil || errors.Is(err, errUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errUnavailable, err)
+}
+
 func (s *store) writeOnce(ctx context.Context, fn func(tx) error) error {
 	if s.dialect == SQLite {
 		return s.writeSQLite(ctx, fn)

@@ -71,7 +71,9 @@ CREATE TABLE @.lockspire_interactions (
     subject        TEXT,
     session_hash   BLOB,
     epoch          TEXT,
-    decision_hash  BLOB,
+    grant_id       TEXT,
+    secret_id      TEXT,
+    decision_salt  BLOB,
     decision_until INTEGER,
     bounces        INTEGER NOT NULL DEFAULT 0,
     created_at     INTEGER NOT NULL,
@@ -81,23 +83,24 @@ CREATE INDEX lockspire_interactions_client_id ON @.lockspire_interactions (clien
 CREATE INDEX lockspire_interactions_expires_at ON @.lockspire_interactions (expires_at);
 
 CREATE TABLE @.lockspire_families (
-    id         TEXT PRIMARY KEY,
-    grant_id   TEXT NOT NULL REFERENCES @.lockspire_grants (id) ON DELETE CASCADE,
-    client_id  TEXT NOT NULL,
-    subject    TEXT NOT NULL,
-    sid        TEXT,
-    secret_id  TEXT,
-    epoch      TEXT,
-    acr        TEXT,
-    amr        TEXT,
-    auth_time  INTEGER,
-    nonce      TEXT,
-    scopes     TEXT NOT NULL,
-    resources  TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    expires_at INTEGER NOT NULL,
-    revoked_at INTEGER,
-    reason     TEXT
+    id             TEXT PRIMARY KEY,
+    grant_id       TEXT NOT NULL REFERENCES @.lockspire_grants (id) ON DELETE CASCADE,
+    client_id      TEXT NOT NULL,
+    subject        TEXT NOT NULL,
+    sid            TEXT,
+    secret_id      TEXT,
+    epoch          TEXT,
+    acr            TEXT,
+    amr            TEXT,
+    auth_time      INTEGER,
+    nonce          TEXT,
+    scopes         TEXT NOT NULL,
+    resources      TEXT NOT NULL,
+    resource_named INTEGER NOT NULL,
+    created_at     INTEGER NOT NULL,
+    expires_at     INTEGER NOT NULL,
+    revoked_at     INTEGER,
+    reason         TEXT
 );
 CREATE INDEX lockspire_families_grant_id ON @.lockspire_families (grant_id);
 CREATE INDEX lockspire_families_sid ON @.lockspire_families (sid);

@@ -1,0 +1,157 @@
+package lockspire
+
+import (
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// redirectTarget is a redirect URI that was proven to be the client's, with
+// the state to give back.
+type redirectTarget struct{ uri, state string }
+
+// responseNames are the parameters an authorization response may have. One
+// that the registered URI carries in its own query is dropped, so that each
+// name appears at most once and only with our value.
+var responseNames = map[string]bool{
+	"code": true, "state": true, "iss": true, "error": true, "error_description": true, "error_uri": true,
+	"access_token": true, "token_type": true, "expires_in": true, "scope": true, "id_token": true, "response": true, "session_state": true,
+}
+
+// responseURL adds name-value pairs, the state and the issuer (RFC 9207 §2) to
+// the target's URI. What else its query holds stays byte for byte.
+func (p *Provider) responseURL(target *redirectTarget, pairs ...string) string {
+	base, query, _ := strings.Cut(target.uri, "?")
+	var kept []string
+	for _, pair := range strings.Split(query, "&") {
+		if pair == "" {
+			continue
+		}
+		rawName, _, _ := strings.Cut(pair, "=")
+		if name, err := url.QueryUnescape(rawName); err != nil || !responseNames[name] {
+			kept = append(kept, pair)
+		}
+	}
+	if target.state != "" {
+		pairs = append(pairs, "state", target.state)
+	}
+	pairs = append(pairs, "iss", p.config.Issuer)
+	for i := 0; i < len(pairs); i += 2 {
+		kept = append(kept, pairs[i]+"="+url.QueryEscape(pairs[i+1]))
+	}
+	return base + "?" + strings.Join(kept, "&")
+}
+
+// seeOther redirects from GET /authorize. The target's Referer must not carry
+// the request (RFC 9700 §4.2).
+func seeOther(w http.ResponseWriter, location string) {
+	header := w.Header()
+	header.Set("Location", location)
+	header.Set("Cache-Control", "no-store")
+	header.Set("Referrer-Policy", "no-referrer")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// leave sends the browser on with a page of our own origin instead of a
+// redirect: browsers apply the form-action policy of the page a form was
+// posted from to every redirect that follows, and a host's login page may say
+// 'self'. It has no script, and a link for browsers that follow no refresh.
+func (p *Provider) leave(w http.ResponseWriter, r *http.Request, location string) {
+	nonce := p.page(w, r, http.StatusOK)
+	header := w.Header()
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+nonce+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	header.Set("Referrer-Policy", "no-referrer")
+	leavePage.Execute(w, map[string]any{"Nonce": nonce, "Content": "0;url=" + location, "URL": template.URL(location)})
+}
+
+// page prepares an HTML answer: headers that keep it out of frames, caches and
+// other origins' reach, and a policy under which a form posts only to us. It
+// returns the nonce for a style element. The caller writes status and body.
+//
+// Referrer-Policy is same-origin because no-referrer would make the Origin of
+// the form's POST "null".
+func (p *Provider) page(w http.ResponseWriter, r *http.Request, status int) (nonce string) {
+	nonce = newToken()
+	header := w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Referrer-Policy", "same-origin")
+	header.Set("X-Frame-Options", "DENY")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self' 'nonce-"+nonce+"'; img-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+	if status != http.StatusOK {
+		w.WriteHeader(status)
+	}
+	return nonce
+}
+
+// errorPage tells a person in fixed words that the request went no further.
+func (p *Provider) errorPage(w http.ResponseWriter, r *http.Request, e *oauthError) {
+	nonce := p.page(w, r, http.StatusOK)
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	page := ErrorPage{
+		Status:    e.status,
+		Title:     errorTitle(e.status),
+		Message:   e.description,
+		RequestID: infoOf(r).id,
+		Nonce:     nonce,
+	}
+	if p.config.Pages.Error != nil {
+		p.config.Pages.Error(w, r, page)
+		return
+	}
+	w.WriteHeader(page.Status)
+	plainErrorPage.Execute(w, page)
+}
+
+func errorTitle(status int) string {
+	switch {
+	case status == http.StatusForbidden:
+		return "This form cannot be accepted"
+	case status == http.StatusNotFound:
+		return "There is nothing here"
+	case status == http.StatusServiceUnavailable:
+		return "Please try again in a moment"
+	case status >= 500:
+		return "Something went wrong"
+	}
+	return "This request cannot be completed"
+}
+
+var leavePage = template.Must(template.New("leave").Parse(`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="{{.Content}}">
+<title>Continue</title>
+<style nonce="{{.Nonce}}">body{font:1rem/1.5 system-ui,sans-serif;margin:4rem auto;max-width:30rem;padding:0 1rem}</style>
+</head>
+<body>
+<main>
+<h1>Almost there</h1>
+<p>You are being sent on. If nothing happens, <a href="{{.URL}}" rel="noreferrer">continue</a>.</p>
+</main>
+</body>
+</html>
+`))
+
+var plainErrorPage = template.Must(template.New("error").Parse(`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{.Title}}</title>
+<style nonce="{{.Nonce}}">body{font:1rem/1.5 system-ui,sans-serif;margin:4rem auto;max-width:30rem;padding:0 1rem}small{color:#555}</style>
+</head>
+<body>
+<main>
+<h1>{{.Title}}</h1>
+<p>{{.Message}}</p>
+{{with .ContinueURL}}<p><a href="{{.}}">Back to the app</a></p>{{end}}
+<p><small>Request {{.RequestID}}</small></p>
+</main>
+</body>
+</html>
+`))

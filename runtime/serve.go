@@ -1,0 +1,197 @@
+package lockspire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+)
+
+// endpoint is one route of the provider.
+type endpoint struct {
+	// name stands for the path in logs.
+	name    string
+	methods []string
+	handle  http.HandlerFunc
+	// page endpoints answer people: errors are pages, other origins get
+	// nothing. The others answer programs: errors are JSON, and scripts of any
+	// origin may call them, without credentials.
+	page bool
+	// form says that a POST body is a form, parsed before handle is called.
+	form bool
+}
+
+// interactionsPrefix ends in the interaction id; it is the one route that is
+// not a fixed path.
+const interactionsPrefix = "/interactions/"
+
+// newEndpoints maps URL paths to endpoints. The root well-known paths follow
+// the issuer, the rest lies under the mount path.
+func (p *Provider) newEndpoints() map[string]endpoint {
+	get := []string{http.MethodGet, http.MethodHead}
+	mount, issuerPath := p.config.MountPath, p.issuerPath
+	metadata := endpoint{name: "metadata", methods: get, handle: p.serveMetadata}
+
+	endpoints := map[string]endpoint{
+		mount + "/authorize": {name: "authorize", methods: []string{http.MethodGet}, handle: p.serveAuthorize, page: true},
+		mount + "/apps":      {name: "apps", methods: []string{http.MethodGet, http.MethodPost}, handle: p.serveApps, page: true, form: true},
+		mount + "/token":     {name: "token", methods: []string{http.MethodPost}, handle: p.serveToken, form: true},
+		mount + "/revoke":    {name: "revoke", methods: []string{http.MethodPost}, handle: p.serveRevoke, form: true},
+		mount + "/userinfo":  {name: "userinfo", methods: []string{http.MethodGet, http.MethodPost}, handle: p.serveUserinfo},
+		mount + "/jwks":      {name: "jwks", methods: get, handle: p.serveJWKS},
+
+		mount + wellKnownOIDC:        metadata,
+		wellKnownOIDC + issuerPath:   metadata,
+		wellKnownServer + issuerPath: metadata,
+	}
+	for _, path := range p.resourceMetadataPaths() {
+		endpoints[path] = endpoint{name: "resource metadata", methods: get, handle: p.serveResourceMetadata}
+	}
+	return endpoints
+}
+
+// find returns the endpoint at an URL path.
+func (p *Provider) find(path string) (endpoint, bool) {
+	if found, ok := p.endpoints[path]; ok {
+		return found, true
+	}
+	id, ok := strings.CutPrefix(path, p.config.MountPath+interactionsPrefix)
+	if !ok || strings.Contains(id, "/") {
+		return endpoint{}, false
+	}
+	return endpoint{
+		name: "interaction", methods: []string{http.MethodGet, http.MethodPost}, page: true, form: true,
+		handle: func(w http.ResponseWriter, r *http.Request) { p.serveInteraction(w, r, id) },
+	}, true
+}
+
+// serve answers one request: limits and method first, then the endpoint.
+func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
+	found, ok := p.find(r.URL.Path)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	r = withInfo(r, &requestInfo{id: newID("req_"), endpoint: found.name, arrived: p.now()})
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	form := asJSON
+	if found.page {
+		form = asPage
+	}
+	defer p.recovered(w, r, form)
+
+	if !found.page && p.cors(w, r, found.methods...) {
+		return
+	}
+	if err := p.admissible(w, r, found); err != nil {
+		p.fail(w, r, err, form)
+		return
+	}
+	found.handle(w, r)
+}
+
+// admissible refuses what no endpoint should have to look at.
+func (p *Provider) admissible(w http.ResponseWriter, r *http.Request, found endpoint) error {
+	if !slices.Contains(found.methods, r.Method) {
+		allow := found.methods
+		if !found.page {
+			allow = append(slices.Clone(allow), http.MethodOptions)
+		}
+		w.Header().Set("Allow", strings.Join(allow, ", "))
+		return &oauthError{code: "invalid_request", status: http.StatusMethodNotAllowed, description: "This method is not allowed here."}
+	}
+	if len(r.URL.RawQuery) > maxQueryBytes {
+		return &oauthError{code: "invalid_request", status: http.StatusRequestURITooLong, description: "The request is too long."}
+	}
+	if r.ContentLength > maxBodyBytes {
+		return errBodyTooLarge
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+	if found.form && r.Method == http.MethodPost {
+		_, err := readForm(r)
+		return err
+	}
+	return nil
+}
+
+// recovered turns a panic, in a host callback perhaps, into a 500 that says
+// nothing. The panic's value stays out of the log, since it may quote a token;
+// the stack shows addresses only.
+func (p *Provider) recovered(w http.ResponseWriter, r *http.Request, form errorForm) {
+	value := recover()
+	if value == nil {
+		return
+	}
+	if err, ok := value.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(value)
+	}
+	p.config.Logger.LogAttrs(r.Context(), slog.LevelError, "lockspire: panic",
+		slog.String("request_id", infoOf(r).id),
+		slog.String("type", fmt.Sprintf("%T", value)),
+		slog.String("stack", string(debug.Stack())))
+	p.fail(w, r, &oauthError{code: "server_error", status: http.StatusInternalServerError, description: "The server met an unexpected condition."}, form)
+}
+
+// newProvider checks everything that can be checked before the first request.
+func newProvider(ctx context.Context, config Config) (*Provider, error) {
+	secrets, secretsErr := newSecretSet(config.Secrets)
+	config, err := normalize(config)
+	if err := errors.Join(err, secretsErr); err != nil {
+		return nil, fmt.Errorf("lockspire: %w", err)
+	}
+	issuer, err := parseIssuer(config.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	p := &Provider{
+		config:     config,
+		store:      newStore(config.DB, config.Dialect, config.Schema),
+		secrets:    secrets,
+		now:        config.Now,
+		origin:     issuer.Scheme + "://" + issuer.Host,
+		issuerPath: issuer.Path,
+	}
+	p.closing, p.stop = context.WithCancel(context.Background())
+	p.clients = &Clients{store: p.store, now: p.now}
+	if err := p.open(ctx); err != nil {
+		p.stop()
+		return nil, fmt.Errorf("lockspire: %w", err)
+	}
+	p.endpoints = p.newEndpoints()
+	return p, nil
+}
+
+// open reads what the database has to say.
+func (p *Provider) open(ctx context.Context) error {
+	if err := p.store.ready(ctx, p.config.Issuer); err != nil {
+		return err
+	}
+	var err error
+	if p.metadata, err = newMetadata(p.config); err != nil {
+		return err
+	}
+	p.keys, err = openKeyring(ctx, p.store, p.secrets, p.now)
+	return err
+}
+
+// background runs fn until ctx or the provider ends, so that Close can wait
+// for it.
+func (p *Provider) background(ctx context.Context, fn func(context.Context) error) error {
+	p.running.RLock()
+	defer p.running.RUnlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(p.closing, cancel)()
+	return fn(ctx)
+}
+
+func (p *Provider) close() error {
+	p.stop()
+	p.running.Lock()
+	defer p.running.Unlock()
+	return nil
+}
