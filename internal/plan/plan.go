@@ -57,6 +57,10 @@ type Change struct {
 	// Insert marks a splice into a file of the host, which the listing shows as
 	// a diff.
 	Insert bool
+
+	// mode is given to a file that did not exist; Undo brings back executables
+	// with it. 0 leaves it to the umask.
+	mode fs.FileMode
 }
 
 // Module is a requirement that the host needs in its go.mod.
@@ -84,6 +88,9 @@ type Plan struct {
 	// Todo is what remains to be done by hand, in order. A step may have
 	// several lines; the first is the sentence, the rest commands.
 	Todo []string
+
+	resolved bool // Modules have become Changes
+	undoes   bool // the plan takes back another one
 }
 
 // Env is the surroundings of one run. The zero value is the usual one.
@@ -112,9 +119,10 @@ func (e Env) environ() []string {
 	return os.Environ()
 }
 
-// Empty reports whether applying the plan would change nothing.
+// Empty reports whether applying the plan would change nothing. Before Resolve
+// a plan with modules counts as one that would.
 func (p *Plan) Empty() bool {
-	return !slices.ContainsFunc(p.Changes, func(c Change) bool { return !c.same() }) && len(p.Modules) == 0
+	return len(p.ordered()) == 0 && (len(p.Modules) == 0 || p.resolved)
 }
 
 // same reports that before and after agree, existence included.

@@ -1,0 +1,26 @@
+package plan
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/tools/go/packages"
+)
+
+var errPending = errors.New("not built yet")
+
+// Baseline is the set of compile errors that a host had before a plan.
+type Baseline struct{}
+
+// NewBaseline collects the errors of main-module packages from a load of the
+// unchanged host at root. Packages of other modules are ignored.
+func NewBaseline(root string, pkgs []*packages.Package) *Baseline { return &Baseline{} }
+
+// Len is the number of errors.
+func (b *Baseline) Len() int { return 0 }
+
+// Resolve turns Modules into changes of go.mod, go.sum and vendor/.
+func (p *Plan) Resolve(ctx context.Context, env Env) error { return errPending }
+
+// Check proves the plan without writing below Root.
+func (p *Plan) Check(ctx context.Context, env Env) error { return errPending }
