@@ -79,6 +79,8 @@ type NewClient struct {
 type Clients struct {
 	store *store
 	now   func() time.Time
+	// emit tells a provider's event sink; nil for tools.
+	emit func(ctx context.Context, events ...Event)
 }
 
 // NewClients returns the registry of the tables in db, for tools that have no

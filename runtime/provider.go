@@ -20,6 +20,11 @@ type Provider struct {
 	// origin and issuerPath are the two halves of the issuer.
 	origin, issuerPath string
 	endpoints          map[string]endpoint
+	metadata           metadata
+
+	// lastUse waits for Run to write it; warned holds what was logged once.
+	lastUse lastUse
+	warned  sync.Map
 
 	// closing ends when stop is called. Each Run holds running for reading.
 	closing context.Context

@@ -156,7 +156,7 @@ func newProvider(ctx context.Context, config Config) (*Provider, error) {
 		issuerPath: issuer.Path,
 	}
 	p.closing, p.stop = context.WithCancel(context.Background())
-	p.clients = &Clients{store: p.store, now: p.now}
+	p.clients = &Clients{store: p.store, now: p.now, emit: p.emit}
 	if err := p.open(ctx); err != nil {
 		p.stop()
 		return nil, fmt.Errorf("lockspire: %w", err)

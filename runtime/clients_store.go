@@ -1,0 +1,318 @@
+package lockspire
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxClientName   = 200
+	maxRedirectURIs = 20
+)
+
+// clientMetadata is the part of a registration that nothing is looked up by;
+// it is stored as one JSON object, so that later fields need no new column.
+type clientMetadata struct {
+	URI       string `json:"client_uri,omitempty"`
+	PolicyURI string `json:"policy_uri,omitempty"`
+	TOSURI    string `json:"tos_uri,omitempty"`
+}
+
+func (c *Clients) create(ctx context.Context, n NewClient) (Client, string, error) {
+	now := c.now()
+	client := Client{
+		ID: newID("client_"), Name: n.Name, AuthMethod: n.AuthMethod, RedirectURIs: n.RedirectURIs,
+		GrantTypes: n.GrantTypes, Scopes: n.Scopes, Resources: n.Resources, IDTokenAlg: n.IDTokenAlg,
+		Trusted: n.Trusted, URI: n.URI, PolicyURI: n.PolicyURI, TOSURI: n.TOSURI,
+		CreatedAt: stored(now), UpdatedAt: stored(now),
+	}
+	fillClientDefaults(&client)
+	if err := validateClient(client); err != nil {
+		return Client{}, "", err
+	}
+	secret := ""
+	if client.Confidential() {
+		secret = newToken()
+	}
+	e := newEvent(now, "client.created")
+	e.ClientID = client.ID
+	err := c.store.write(ctx, func(t tx) error {
+		if err := insertClient(ctx, t, client); err != nil {
+			return err
+		}
+		if secret != "" {
+			if _, err := t.exec(ctx, `INSERT INTO @.lockspire_client_secrets (id, client_id, hash, created_at)
+				VALUES ($1, $2, $3, $4)`, newID("secret_"), client.ID, hashToken(secret), micros(now)); err != nil {
+				return err
+			}
+		}
+		return t.audit(ctx, e)
+	})
+	if err != nil {
+		return Client{}, "", err
+	}
+	c.tell(ctx, e)
+	return client, secret, nil
+}
+
+func fillClientDefaults(c *Client) {
+	if c.AuthMethod == "" {
+		c.AuthMethod = AuthClientSecretBasic
+	}
+	if len(c.GrantTypes) == 0 {
+		c.GrantTypes = []string{"authorization_code", "refresh_token"}
+	}
+	if len(c.Scopes) == 0 {
+		c.Scopes = []string{"openid"}
+	}
+	if c.IDTokenAlg == "" {
+		c.IDTokenAlg = algRS256
+	}
+}
+
+// validateClient reports every problem of a registration, each with the
+// field's name.
+func validateClient(c Client) error {
+	var problems []error
+	refuse := func(field, format string, args ...any) {
+		problems = append(problems, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
+	}
+	if err := validateClientName(c.Name); err != nil {
+		refuse("Name", "%v", err)
+	}
+	if !slices.Contains([]string{AuthNone, AuthClientSecretBasic, AuthClientSecretPost}, c.AuthMethod) {
+		refuse("AuthMethod", "%q is not %s, %s or %s", c.AuthMethod, AuthNone, AuthClientSecretBasic, AuthClientSecretPost)
+	}
+	if len(c.RedirectURIs) == 0 || len(c.RedirectURIs) > maxRedirectURIs {
+		refuse("RedirectURIs", "%d given; between 1 and %d are required", len(c.RedirectURIs), maxRedirectURIs)
+	}
+	for _, uri := range c.RedirectURIs {
+		if err := validateRedirectURI(uri); err != nil {
+			refuse("RedirectURIs", "%q: %v", uri, err)
+		}
+	}
+	for _, grant := range c.GrantTypes {
+		if grant != "authorization_code" && grant != "refresh_token" {
+			refuse("GrantTypes", "%q is not authorization_code or refresh_token", grant)
+		}
+	}
+	if !slices.Contains(c.GrantTypes, "authorization_code") {
+		refuse("GrantTypes", "authorization_code is missing; refresh_token alone can never begin")
+	}
+	if _, err := parseScope(strings.Join(c.Scopes, " ")); err != nil || slices.Contains(c.Scopes, "") {
+		refuse("Scopes", "%q is not a list of scope tokens (RFC 6749 §3.3)", c.Scopes)
+	}
+	for _, resource := range c.Resources {
+		if u, err := url.Parse(resource); err != nil || !u.IsAbs() || strings.Contains(resource, "#") {
+			refuse("Resources", "%q is not an absolute URL without fragment (RFC 8707 §2)", resource)
+		}
+	}
+	if c.IDTokenAlg != algRS256 && c.IDTokenAlg != algES256 {
+		refuse("IDTokenAlg", "%q is not RS256 or ES256", c.IDTokenAlg)
+	}
+	links := []struct{ field, uri string }{{"URI", c.URI}, {"PolicyURI", c.PolicyURI}, {"TOSURI", c.TOSURI}}
+	for _, link := range links {
+		if u, err := url.Parse(link.uri); link.uri != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil) {
+			refuse(link.field, "%q is not an https URL", link.uri)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// validateClientName refuses what could make a consent page say something else
+// than it seems to: controls, line breaks, and the invisible or direction
+// changing characters (A54).
+func validateClientName(name string) error {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return errors.New("is required: the consent page shows it")
+	case len(name) > maxClientName:
+		return fmt.Errorf("is longer than %d bytes", maxClientName)
+	case !utf8.ValidString(name):
+		return errors.New("is not UTF-8")
+	}
+	for _, c := range name {
+		if unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || unicode.Is(unicode.Zl, c) || unicode.Is(unicode.Zp, c) {
+			return fmt.Errorf("contains the invisible character %U", c)
+		}
+	}
+	return nil
+}
+
+func insertClient(ctx context.Context, t tx, c Client) error {
+	lists := make([]string, 4)
+	for i, list := range [][]string{c.RedirectURIs, c.GrantTypes, c.Scopes, c.Resources} {
+		if list == nil {
+			list = []string{}
+		}
+		encoded, err := json.Marshal(list)
+		if err != nil {
+			return err
+		}
+		lists[i] = string(encoded)
+	}
+	metadata, err := json.Marshal(clientMetadata{URI: c.URI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI})
+	if err != nil {
+		return err
+	}
+	trusted := 0
+	if c.Trusted {
+		trusted = 1
+	}
+	_, err = t.exec(ctx, `INSERT INTO @.lockspire_clients
+		(id, name, token_endpoint_auth_method, redirect_uris, grant_types, scopes, resources,
+		 id_token_signed_response_alg, trusted, metadata, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+		c.ID, c.Name, c.AuthMethod, lists[0], lists[1], lists[2], lists[3],
+		c.IDTokenAlg, trusted, string(metadata), micros(c.CreatedAt), micros(c.UpdatedAt))
+	return err
+}
+
+const clientColumns = `id, name, token_endpoint_auth_method, redirect_uris, grant_types, scopes,
+	resources, id_token_signed_response_alg, trusted, metadata, created_at, updated_at, disabled_at`
+
+func scanClient(scan func(...any) error) (Client, error) {
+	var c Client
+	var redirects, grants, scopes, resources, metadata string
+	var trusted int
+	var created, updated, disabled sql.NullInt64
+	if err := scan(&c.ID, &c.Name, &c.AuthMethod, &redirects, &grants, &scopes, &resources,
+		&c.IDTokenAlg, &trusted, &metadata, &created, &updated, &disabled); err != nil {
+		return c, err
+	}
+	var meta clientMetadata
+	fields := []struct {
+		name, text string
+		target     any
+	}{
+		{"redirect_uris", redirects, &c.RedirectURIs}, {"grant_types", grants, &c.GrantTypes},
+		{"scopes", scopes, &c.Scopes}, {"resources", resources, &c.Resources}, {"metadata", metadata, &meta},
+	}
+	for _, field := range fields {
+		if err := json.Unmarshal([]byte(field.text), field.target); err != nil {
+			return c, fmt.Errorf("client %s: stored %s: %w", c.ID, field.name, err)
+		}
+	}
+	c.URI, c.PolicyURI, c.TOSURI = meta.URI, meta.PolicyURI, meta.TOSURI
+	c.Trusted = trusted != 0
+	c.CreatedAt, c.UpdatedAt, c.DisabledAt = fromMicros(created), fromMicros(updated), fromMicros(disabled)
+	return c, nil
+}
+
+func (c *Clients) get(ctx context.Context, id string) (Client, error) {
+	client, err := scanClient(c.store.read().queryRow(ctx,
+		`SELECT `+clientColumns+` FROM @.lockspire_clients WHERE id = $1`, id).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Client{}, ErrClientNotFound
+	}
+	if err != nil {
+		return Client{}, fmt.Errorf("%w: reading a client: %w", errUnavailable, err)
+	}
+	return client, nil
+}
+
+func (c *Clients) list(ctx context.Context) ([]Client, error) {
+	rows, err := c.store.read().query(ctx, `SELECT `+clientColumns+` FROM @.lockspire_clients
+		ORDER BY created_at DESC, id`)
+	if err != nil {
+		return nil, fmt.Errorf("%w: listing clients: %w", errUnavailable, err)
+	}
+	defer rows.Close()
+	var all []Client
+	for rows.Next() {
+		client, err := scanClient(rows.Scan)
+		if err != nil {
+			return nil, fmt.Errorf("%w: listing clients: %w", errUnavailable, err)
+		}
+		all = append(all, client)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("%w: listing clients: %w", errUnavailable, err)
+	}
+	return all, nil
+}
+
+// secretHashes returns the SHA-256 of each secret of the client that is live
+// at now; during a rotation there are two.
+func (c *Clients) secretHashes(ctx context.Context, clientID string, now time.Time) ([][]byte, error) {
+	rows, err := c.store.read().query(ctx, `SELECT hash FROM @.lockspire_client_secrets
+		WHERE client_id = $1 AND (expires_at IS NULL OR expires_at > $2)`, clientID, micros(now))
+	if err != nil {
+		return nil, fmt.Errorf("%w: reading client secrets: %w", errUnavailable, err)
+	}
+	defer rows.Close()
+	var all [][]byte
+	for rows.Next() {
+		var hash []byte
+		if err := rows.Scan(&hash); err != nil {
+			return nil, fmt.Errorf("%w: reading client secrets: %w", errUnavailable, err)
+		}
+		all = append(all, hash)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("%w: reading client secrets: %w", errUnavailable, err)
+	}
+	return all, nil
+}
+
+// disable stops a client and ends every grant it has, in one transaction
+// (A186).
+func (c *Clients) disable(ctx context.Context, clientID string) error {
+	e := newEvent(c.now(), "client.disabled")
+	e.ClientID = clientID
+	known, changed := false, false
+	err := c.store.write(ctx, func(t tx) error {
+		won, err := claimed(t.exec(ctx, `UPDATE @.lockspire_clients SET disabled_at = $1, updated_at = $1
+			WHERE id = $2 AND disabled_at IS NULL`, micros(e.At), clientID))
+		if err != nil {
+			return err
+		}
+		if known, changed = won, won; !won {
+			// Disabled before, or never there.
+			var one int
+			err := t.queryRow(ctx, `SELECT 1 FROM @.lockspire_clients WHERE id = $1`, clientID).Scan(&one)
+			if known = err == nil; errors.Is(err, sql.ErrNoRows) {
+				return nil
+			}
+			return err
+		}
+		if _, err := t.exec(ctx, `UPDATE @.lockspire_families SET revoked_at = $1, reason = $2
+			WHERE revoked_at IS NULL AND grant_id IN
+				(SELECT id FROM @.lockspire_grants WHERE client_id = $3)`, micros(e.At), reasonClientDisabled, clientID); err != nil {
+			return err
+		}
+		if _, err := t.exec(ctx, `UPDATE @.lockspire_grants SET revoked_at = $1, expires_at = `+grantEnd+`
+			WHERE client_id = $2 AND revoked_at IS NULL`, micros(e.At), clientID); err != nil {
+			return err
+		}
+		return t.audit(ctx, e)
+	})
+	switch {
+	case err != nil:
+		return err
+	case !known:
+		return ErrClientNotFound
+	case changed:
+		c.tell(ctx, e)
+	}
+	return nil
+}
+
+// tell passes events on after a commit, where there is somebody to tell.
+func (c *Clients) tell(ctx context.Context, events ...Event) {
+	if c.emit != nil {
+		c.emit(ctx, events...)
+	}
+}
+
+// stored is t as it comes back from a row.
+func stored(t time.Time) time.Time { return time.UnixMicro(t.UnixMicro()).UTC() }

@@ -1,0 +1,169 @@
+package lockspire
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/go-jose/go-jose/v4"
+)
+
+const (
+	// maxJWTBytes is checked before anything is parsed: no work is done on a
+	// megabyte of dots.
+	maxJWTBytes = 16 << 10
+	// maxJSONDepth is far above what any claim set of ours has.
+	maxJSONDepth = 8
+)
+
+// errBadJWT covers every way in which a JWT is not acceptable. The wrapped
+// text is for the log; clients learn only that the token is invalid.
+var errBadJWT = errors.New("JWT refused")
+
+// protectedHeader is the whole header of a JWT that Lockspire signs. A header
+// with any other member is refused: jwk, jku, x5u and x5c would let the token
+// bring its own key, crit and b64 would change what the signature means (RFC
+// 7515 §4.1, RFC 8725 §3.10).
+type protectedHeader struct{ alg, kid, typ string }
+
+// splitJWT takes a JWT in compact serialization (RFC 7515 §7.1) apart without
+// verifying it. It refuses what a lenient parser would let pass, so that there
+// is exactly one spelling of each token.
+func splitJWT(token string) (protectedHeader, map[string]json.RawMessage, error) {
+	var header protectedHeader
+	if len(token) > maxJWTBytes {
+		return header, nil, fmt.Errorf("%w: longer than %d bytes", errBadJWT, maxJWTBytes)
+	}
+	if strings.Count(token, ".") != 2 {
+		return header, nil, fmt.Errorf("%w: not three parts", errBadJWT)
+	}
+	parts := strings.Split(token, ".")
+	var decoded [3][]byte
+	for i, part := range parts {
+		raw, err := strictBase64(part)
+		if err != nil || len(raw) == 0 {
+			return header, nil, fmt.Errorf("%w: part %d is not base64url", errBadJWT, i+1)
+		}
+		decoded[i] = raw
+	}
+	members, err := strictObject(decoded[0])
+	if err != nil {
+		return header, nil, fmt.Errorf("%w: header: %v", errBadJWT, err)
+	}
+	for name, raw := range members {
+		target := map[string]*string{"alg": &header.alg, "kid": &header.kid, "typ": &header.typ}[name]
+		if target == nil || !jsonString(raw, target) {
+			return header, nil, fmt.Errorf("%w: header member not accepted", errBadJWT)
+		}
+	}
+	claims, err := strictObject(decoded[1])
+	if err != nil {
+		return header, nil, fmt.Errorf("%w: claims: %v", errBadJWT, err)
+	}
+	return header, claims, nil
+}
+
+// verifySignature checks the signature of a token that splitJWT accepted, with
+// a key and an algorithm that the caller chose; the token chooses neither (RFC
+// 8725 §3.1).
+func verifySignature(token string, alg jose.SignatureAlgorithm, key any) error {
+	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{alg})
+	if err != nil {
+		return fmt.Errorf("%w: %v", errBadJWT, err)
+	}
+	if _, err := signed.Verify(key); err != nil {
+		return fmt.Errorf("%w: signature", errBadJWT)
+	}
+	return nil
+}
+
+// strictBase64 decodes base64url without padding (RFC 7515 §2). Go's decoder
+// skips CR and LF and, unless told, ignores trailing bits; both would give one
+// token many spellings.
+func strictBase64(s string) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, errors.New("line break in base64url")
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(s)
+}
+
+// strictObject parses data as one JSON object and returns its members by
+// their exact names. It refuses duplicate names at any depth, invalid UTF-8,
+// deep nesting and trailing data (RFC 7515 §4, RFC 8259 §4).
+func strictObject(data []byte) (map[string]json.RawMessage, error) {
+	if !utf8.Valid(data) {
+		return nil, errors.New("not UTF-8")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	first, err := decoder.Token()
+	if err != nil || first != json.Delim('{') {
+		return nil, errors.New("not a JSON object")
+	}
+	if err := walkObject(decoder, 1); err != nil {
+		return nil, err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, errors.New("data after the JSON object")
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return nil, err
+	}
+	return members, nil
+}
+
+func walkObject(decoder *json.Decoder, depth int) error {
+	seen := map[string]bool{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		name := token.(string)
+		if seen[name] {
+			return errors.New("duplicate member")
+		}
+		seen[name] = true
+		if err := walkValue(decoder, depth); err != nil {
+			return err
+		}
+	}
+	_, err := decoder.Token()
+	return err
+}
+
+func walkValue(decoder *json.Decoder, depth int) error {
+	token, err := decoder.Token()
+	if err != nil {
+		return err
+	}
+	delim, nested := token.(json.Delim)
+	if !nested {
+		return nil
+	}
+	if depth >= maxJSONDepth {
+		return errors.New("nested too deeply")
+	}
+	if delim == '{' {
+		return walkObject(decoder, depth+1)
+	}
+	for decoder.More() {
+		if err := walkValue(decoder, depth+1); err != nil {
+			return err
+		}
+	}
+	_, err = decoder.Token()
+	return err
+}
+
+// jsonString stores raw into target when it is a JSON string, and reports
+// whether it was one. (json.Unmarshal alone would accept null.)
+func jsonString(raw json.RawMessage, target *string) bool {
+	return len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, target) == nil
+}

@@ -1,0 +1,63 @@
+package lockspire
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+const (
+	// lastUsePrecision is how stale last_used_at may be before a request with
+	// an access token makes it worth a write.
+	lastUsePrecision = time.Hour
+	// maxLastUse bounds what is noted between two flushes.
+	maxLastUse = 4096
+)
+
+// lastUse notes which grants were used through Protect, for Run to write in
+// the background. What is lost with the process is an hour of precision on a
+// page. The zero value is ready.
+type lastUse struct {
+	mu      sync.Mutex
+	pending map[string]time.Time
+}
+
+// note remembers that a grant is in use, unless its row says so already.
+func (l *lastUse) note(grantID string, stored, now time.Time) {
+	if now.Sub(stored) < lastUsePrecision {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pending == nil {
+		l.pending = map[string]time.Time{}
+	}
+	if _, noted := l.pending[grantID]; noted || len(l.pending) < maxLastUse {
+		l.pending[grantID] = now
+	}
+}
+
+// take returns what was noted and forgets it.
+func (l *lastUse) take() map[string]time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	pending := l.pending
+	l.pending = nil
+	return pending
+}
+
+// flushLastUse writes what was noted. The condition keeps N replicas to one
+// write for each grant and hour.
+func (p *Provider) flushLastUse(ctx context.Context) error {
+	for grantID, at := range p.lastUse.take() {
+		err := p.store.write(ctx, func(t tx) error {
+			_, err := t.exec(ctx, `UPDATE @.lockspire_grants SET last_used_at = $1
+				WHERE id = $2 AND last_used_at <= $3`, micros(at), grantID, micros(at.Add(-lastUsePrecision)))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
