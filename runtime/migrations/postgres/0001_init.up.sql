@@ -132,7 +132,6 @@ CREATE TABLE @.lockspire_refresh_tokens (
     created_at  BIGINT NOT NULL,
     valid_until BIGINT NOT NULL,
     rotated_at  BIGINT,
-    used_at     BIGINT,
     expires_at  BIGINT NOT NULL
 );
 CREATE INDEX lockspire_refresh_tokens_family_id ON @.lockspire_refresh_tokens (family_id);

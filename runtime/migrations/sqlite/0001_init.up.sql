@@ -132,7 +132,6 @@ CREATE TABLE @.lockspire_refresh_tokens (
     created_at  INTEGER NOT NULL,
     valid_until INTEGER NOT NULL,
     rotated_at  INTEGER,
-    used_at     INTEGER,
     expires_at  INTEGER NOT NULL
 );
 CREATE INDEX lockspire_refresh_tokens_family_id ON @.lockspire_refresh_tokens (family_id);

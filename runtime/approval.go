@@ -1,0 +1,237 @@
+package lockspire
+
+import (
+	"context"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"time"
+)
+
+// approval is a decision to issue a code: what was asked, what was allowed,
+// and the facts about the sign-in that tokens will state.
+type approval struct {
+	// interaction is nil when the answer is given at GET /authorize itself.
+	interaction *interaction
+	client      Client
+	request     *authRequest
+	scopes      []string
+	account     Account
+	// grantID names a grant that has to be live still. "" lets the approval
+	// begin one.
+	grantID string
+	code    string
+	at      time.Time
+	// The rest is computed once, so that a retried transaction repeats it.
+	familyID, newGrantID string
+	event                Event
+}
+
+func (p *Provider) newApproval(client Client, request *authRequest, account Account, scopes []string) *approval {
+	a := &approval{
+		client: client, request: request, scopes: scopes, account: account,
+		at: p.now(), familyID: newID("fam_"), newGrantID: newID("grant_"),
+	}
+	a.event = newEvent(a.at, "consent.approved")
+	a.event.ClientID, a.event.Subject, a.event.FamilyID = client.ID, account.Subject, a.familyID
+	return a
+}
+
+// keptError is an outcome of a transaction that the caller has to see as it
+// is. The transaction is rolled back.
+type keptError string
+
+func (e keptError) Error() string { return string(e) }
+func (keptError) keepForCaller()  {}
+
+const (
+	errDecided          = keptError("the interaction was decided already")
+	errConsentWithdrawn = keptError("the consent was withdrawn while the page was shown")
+)
+
+// issueApproved turns the user's approval into a grant, a family and a code.
+// The conditional UPDATE of the interaction decides: of two approvals one
+// issues, the other gets errDecided.
+func (p *Provider) issueApproved(ctx context.Context, a *approval) error {
+	i := a.interaction
+	a.grantID = i.pin.grantID
+	err := p.store.write(ctx, func(t tx) error {
+		won, err := claimed(t.exec(ctx, `UPDATE @.lockspire_interactions SET state = $1
+			WHERE id_hash = $2 AND state = $3 AND decision_salt = $4 AND decision_until > $5 AND expires_at > $5`,
+			interactionApproved, hashToken(i.id), interactionPending, i.pin.salt, micros(a.at)))
+		if err != nil {
+			return err
+		}
+		if !won {
+			return errDecided
+		}
+		grantID, err := t.approveGrant(ctx, a)
+		if err != nil {
+			return err
+		}
+		return p.insertCode(ctx, t, a, grantID)
+	})
+	if err == nil {
+		p.emit(ctx, a.event)
+	}
+	return err
+}
+
+// issueRemembered issues a code under a.grantID without asking. It reports
+// false when that grant was withdrawn meanwhile, so that the user is asked.
+func (p *Provider) issueRemembered(ctx context.Context, a *approval) (bool, error) {
+	a.event.Name = "consent.remembered"
+	err := p.store.write(ctx, func(t tx) error {
+		if i := a.interaction; i != nil {
+			won, err := claimed(t.exec(ctx, `UPDATE @.lockspire_interactions SET state = $1
+				WHERE id_hash = $2 AND state = $3 AND expires_at > $4`,
+				interactionApproved, hashToken(i.id), interactionPending, micros(a.at)))
+			if err != nil {
+				return err
+			}
+			if !won {
+				return errAnswered
+			}
+		}
+		if err := t.touchGrant(ctx, a.grantID, a.at); err != nil {
+			return err
+		}
+		return p.insertCode(ctx, t, a, a.grantID)
+	})
+	if errors.Is(err, errConsentWithdrawn) {
+		return false, nil
+	}
+	if err == nil {
+		p.emit(ctx, a.event)
+	}
+	return err == nil, err
+}
+
+// touchGrant claims a grant that has to be live.
+func (t tx) touchGrant(ctx context.Context, grantID string, at time.Time) error {
+	live, err := claimed(t.exec(ctx, `UPDATE @.lockspire_grants SET last_used_at = $1 WHERE id = $2 AND revoked_at IS NULL`,
+		micros(at), grantID))
+	if err == nil && !live {
+		return errConsentWithdrawn
+	}
+	return err
+}
+
+// approveGrant adds what was allowed to the one live grant of subject and
+// client, creating it if there is none. A grant that the page showed and that
+// is gone now is not created again: its withdrawal came later than the page.
+func (t tx) approveGrant(ctx context.Context, a *approval) (string, error) {
+	if a.grantID != "" {
+		if err := t.touchGrant(ctx, a.grantID, a.at); err != nil {
+			return "", err
+		}
+	}
+	scopes, err := jsonList(a.scopes)
+	if err != nil {
+		return "", err
+	}
+	resources, err := jsonList(a.request.Resources)
+	if err != nil {
+		return "", err
+	}
+	var grantID, haveScopes, haveResources string
+	// DO UPDATE, not DO NOTHING: it locks the row, so that two approvals at
+	// once cannot both read the old lists.
+	err = t.queryRow(ctx, `INSERT INTO @.lockspire_grants (id, client_id, subject, scopes, resources, created_at, last_used_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $6)
+		ON CONFLICT (subject, client_id) WHERE revoked_at IS NULL DO UPDATE SET last_used_at = excluded.last_used_at
+		RETURNING id, scopes, resources`,
+		a.newGrantID, a.client.ID, a.account.Subject, scopes, resources, micros(a.at)).
+		Scan(&grantID, &haveScopes, &haveResources)
+	if err != nil {
+		return "", err
+	}
+	if grantID == a.newGrantID {
+		return grantID, nil
+	}
+	return grantID, t.growGrant(ctx, grantID, haveScopes, haveResources, a)
+}
+
+func (t tx) growGrant(ctx context.Context, grantID, haveScopes, haveResources string, a *approval) error {
+	scopes, err := parseList(haveScopes)
+	if err != nil {
+		return err
+	}
+	resources, err := parseList(haveResources)
+	if err != nil {
+		return err
+	}
+	if subset(a.scopes, scopes) && subset(a.request.Resources, resources) {
+		return nil
+	}
+	allScopes, err := jsonList(union(scopes, a.scopes))
+	if err != nil {
+		return err
+	}
+	allResources, err := jsonList(union(resources, a.request.Resources))
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `UPDATE @.lockspire_grants SET scopes = $1, resources = $2 WHERE id = $3`, allScopes, allResources, grantID)
+	return err
+}
+
+// insertCode writes the family and the code that begins it, for a client that
+// is still enabled, and the audit row.
+func (p *Provider) insertCode(ctx context.Context, t tx, a *approval, grantID string) error {
+	var disabled sql.NullInt64
+	err := t.queryRow(ctx, `SELECT disabled_at FROM @.lockspire_clients WHERE id = $1`, a.client.ID).Scan(&disabled)
+	if errors.Is(err, sql.ErrNoRows) || disabled.Valid {
+		return errUnknownClient
+	}
+	if err != nil {
+		return err
+	}
+	end := p.familyEnd(refreshable(a.client, a.scopes), a.at)
+	if err := p.insertFamily(ctx, t, a, grantID, end); err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `INSERT INTO @.lockspire_codes
+		(hash, family_id, client_id, redirect_uri, code_challenge, created_at, valid_until, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		hashToken(a.code), a.familyID, a.client.ID, a.request.RedirectURI, a.request.CodeChallenge,
+		micros(a.at), micros(a.at.Add(p.config.TTLs.Code)), micros(end))
+	if err != nil {
+		return err
+	}
+	a.event.GrantID = grantID
+	return t.audit(ctx, a.event)
+}
+
+func (p *Provider) insertFamily(ctx context.Context, t tx, a *approval, grantID string, end time.Time) error {
+	scopes, err := jsonList(a.scopes)
+	if err != nil {
+		return err
+	}
+	resources, err := jsonList(a.request.Resources)
+	if err != nil {
+		return err
+	}
+	amr, err := jsonList(a.account.AMR)
+	if err != nil {
+		return err
+	}
+	named := 0
+	if a.request.ResourceNamed {
+		named = 1
+	}
+	secretID := p.secrets.id()
+	sid := ""
+	if a.account.SessionID != "" {
+		hash, _ := p.sessionHash(secretID, a.account.SessionID)
+		sid = base64.RawURLEncoding.EncodeToString(hash)
+	}
+	_, err = t.exec(ctx, `INSERT INTO @.lockspire_families
+		(id, grant_id, client_id, subject, sid, secret_id, epoch, acr, amr, auth_time, nonce,
+			scopes, resources, resource_named, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		a.familyID, grantID, a.client.ID, a.account.Subject, nullText(sid), secretID, nullText(a.account.Epoch),
+		nullText(a.account.ACR), amr, nullTime(a.account.AuthTime), nullText(a.request.Nonce),
+		scopes, resources, named, micros(a.at), micros(end))
+	return err
+}

@@ -1,0 +1,257 @@
+package lockspire
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+const reasonRefreshReused = "refresh_reused"
+
+// errBadRefresh is one answer for every refresh token that issues nothing.
+var errBadRefresh = invalidGrant("The refresh token is invalid, expired, revoked or was issued to another client.")
+
+// refreshRow is a refresh token's row. A token is rotated once: its successor
+// is derived from it, from salt and from the secret named on the row, so a
+// client that lost the answer gets the same successor again and no token is
+// kept in clear.
+type refreshRow struct {
+	id, parentID, clientID string
+	salt                   []byte
+	secretID               string
+	validUntil, rotatedAt  time.Time
+	// successorUsedAt is when the successor was rotated in its turn.
+	successorUsedAt time.Time
+	family          family
+}
+
+// refresh rotates a refresh token (RFC 6749 §6, RFC 9700 §4.14.2).
+func (p *Provider) refresh(r *http.Request, client Client, form params) (*tokenResponse, error) {
+	ctx := r.Context()
+	presented := form.get("refresh_token")
+	if presented == "" {
+		return nil, badRequest("The refresh_token is missing.")
+	}
+	if !tokenShaped(presented) {
+		return nil, errBadRefresh
+	}
+	row, err := p.loadRefresh(ctx, p.store.read(), hashToken(presented))
+	if err != nil {
+		return nil, p.store.classify(err)
+	}
+	if row.clientID != client.ID {
+		// Before the claim: a stranger neither rotates nor revokes anything.
+		if err := p.record(ctx, p.familyEvent("refresh.refused", row.family, client.ID)); err != nil {
+			return nil, err
+		}
+		return nil, errBadRefresh
+	}
+	switch verdict := p.judgeRefresh(row, infoOf(r).arrived); verdict {
+	case refreshDead:
+		return nil, errBadRefresh
+	case refreshReused:
+		_, err := p.rotate(r, row, presented)
+		return nil, err
+	}
+	response, err := p.signRefreshed(ctx, client, row.family, form)
+	if err != nil {
+		return nil, err
+	}
+	if response.RefreshToken, err = p.rotate(r, row, presented); err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// signRefreshed asks the host about the account and signs what the client
+// asked for, within what was granted. Narrowing does not shrink the family.
+func (p *Provider) signRefreshed(ctx context.Context, client Client, f family, form params) (*tokenResponse, error) {
+	scopes := f.scopes
+	if requested := form.get("scope"); requested != "" {
+		narrowed, err := parseScope(requested)
+		if err != nil || !subset(narrowed, f.scopes) {
+			return nil, &oauthError{code: "invalid_scope", description: "The scope is malformed, or was not granted."}
+		}
+		scopes = narrowed
+	}
+	audience, err := p.audience(f, form.all("resource"), scopes)
+	if err != nil {
+		return nil, err
+	}
+	account, err := p.accountBySubject(ctx, f.subject)
+	if errors.Is(err, ErrAccountGone) {
+		return nil, errBadRefresh
+	}
+	if err != nil {
+		return nil, err
+	}
+	// No nonce: it belongs to the first ID token alone (OIDC Core §12.2).
+	return p.signTokens(ctx, client, issuance{family: f, account: account, scopes: scopes, audience: audience})
+}
+
+// loadRefresh reads a token's row by its hash, with the state of its family
+// and of its successor.
+func (p *Provider) loadRefresh(ctx context.Context, t tx, hash []byte) (refreshRow, error) {
+	var row refreshRow
+	var parent, secretID sql.NullString
+	var validUntil int64
+	var rotated, used sql.NullInt64
+	var err error
+	row.family, err = scanFamily(t.queryRow(ctx, `SELECT r.id, r.parent_id, r.client_id, r.salt, r.secret_id,
+			r.valid_until, r.rotated_at, s.rotated_at, `+familyColumns+`
+		FROM @.lockspire_refresh_tokens r
+		JOIN @.lockspire_families f ON f.id = r.family_id
+		JOIN @.lockspire_grants g ON g.id = f.grant_id
+		LEFT JOIN @.lockspire_refresh_tokens s ON s.parent_id = r.id
+		WHERE r.hash = $1`, hash), p.now(),
+		&row.id, &parent, &row.clientID, &row.salt, &secretID, &validUntil, &rotated, &used)
+	if errors.Is(err, sql.ErrNoRows) {
+		return row, errBadRefresh
+	}
+	row.parentID, row.secretID = parent.String, secretID.String
+	row.validUntil, row.rotatedAt, row.successorUsedAt = time.UnixMicro(validUntil), fromMicros(rotated), fromMicros(used)
+	return row, err
+}
+
+// refreshVerdict is what presenting a token means, given its row.
+type refreshVerdict int
+
+const (
+	refreshLive    refreshVerdict = iota // never rotated: rotate it
+	refreshRetried                       // rotated just now: the same successor again
+	refreshReused                        // rotated, and the window is shut: stolen
+	refreshDead                          // revoked or over: refuse, and nothing more
+)
+
+// judgeRefresh applies the rules of rotation. arrived is when the request came
+// in: one that waited while its twin rotated the token, and even used the
+// successor, is refused but is no evidence of theft.
+func (p *Provider) judgeRefresh(row refreshRow, arrived time.Time) refreshVerdict {
+	window := max(p.config.TTLs.RefreshReuseWindow, 0)
+	switch {
+	case row.family.ended:
+		return refreshDead
+	case row.rotatedAt.IsZero() && !p.now().Before(row.validUntil):
+		return refreshDead
+	case row.rotatedAt.IsZero():
+		return refreshLive
+	case window == 0 || arrived.Sub(row.rotatedAt) > window:
+		return refreshReused
+	case row.successorUsedAt.IsZero():
+		return refreshRetried
+	case arrived.Before(row.successorUsedAt):
+		return refreshDead
+	}
+	return refreshReused
+}
+
+// rotate makes the successor of row and returns it, or returns the one that
+// was made already while the window is open. The conditional UPDATE decides
+// which: of any number of requests one makes the successor. A reuse ends the
+// family in the same transaction that finds it.
+func (p *Provider) rotate(r *http.Request, row refreshRow, presented string) (string, error) {
+	ctx, now := r.Context(), p.now()
+	made := row
+	made.secretID = p.secrets.id()
+	made.salt = make([]byte, 32)
+	rand.Read(made.salt)
+	successor, err := p.successor(made, presented)
+	if err != nil {
+		return "", err
+	}
+	successorID := newID("rt_")
+	rotated := p.familyEvent("refresh.rotated", row.family, row.clientID)
+	reused := p.familyEvent("refresh.reused", row.family, row.clientID)
+
+	var token string
+	var event *Event
+	var refusal error
+	err = p.store.write(ctx, func(t tx) error {
+		token, event, refusal = "", nil, nil
+		won, err := p.claimRefresh(ctx, t, made, now)
+		if err != nil {
+			return err
+		}
+		if won {
+			token, event = successor, &rotated
+			if err := p.insertRefresh(ctx, t, refreshRow{id: successorID, parentID: row.id, family: row.family}, successor, now); err != nil {
+				return err
+			}
+			return t.audit(ctx, rotated)
+		}
+		current, err := p.loadRefresh(ctx, t, hashToken(presented))
+		if err != nil {
+			return err
+		}
+		switch p.judgeRefresh(current, infoOf(r).arrived) {
+		case refreshRetried:
+			token, err = p.successor(current, presented)
+			return err
+		case refreshReused:
+			event, refusal = &reused, errBadRefresh
+			return t.revokeFamily(ctx, row.family.id, reasonRefreshReused, reused)
+		}
+		refusal = errBadRefresh
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	if event != nil {
+		p.emit(ctx, *event)
+	}
+	return token, refusal
+}
+
+// claimRefresh marks a live token rotated, and its grant used.
+func (p *Provider) claimRefresh(ctx context.Context, t tx, row refreshRow, now time.Time) (bool, error) {
+	won, err := claimed(t.exec(ctx, `UPDATE @.lockspire_refresh_tokens SET rotated_at = $1, salt = $2, secret_id = $3
+		WHERE id = $4 AND rotated_at IS NULL AND valid_until > $1
+			AND EXISTS (SELECT 1 FROM @.lockspire_families f
+				JOIN @.lockspire_grants g ON g.id = f.grant_id
+				JOIN @.lockspire_clients c ON c.id = f.client_id
+				WHERE f.id = lockspire_refresh_tokens.family_id AND f.expires_at > $1 AND `+familyLive+`)`,
+		micros(now), row.salt, row.secretID, row.id))
+	if err != nil || !won {
+		return false, err
+	}
+	_, err = t.exec(ctx, `UPDATE @.lockspire_grants SET last_used_at = $1 WHERE id = $2`, micros(now), row.family.grantID)
+	return true, err
+}
+
+// successor derives the token that replaces presented. Without the secret that
+// was used the answer is a fault, never a reuse: the client did nothing wrong.
+func (p *Provider) successor(row refreshRow, presented string) (string, error) {
+	key, ok := p.secrets.subkey(row.secretID, labelRefresh)
+	if !ok {
+		return "", fmt.Errorf("%w: a refresh token was derived with the secret %s, which is not in Config.Secrets", errUnavailable, row.secretID)
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("rt1"))
+	mac.Write([]byte(row.id))
+	mac.Write(row.salt)
+	mac.Write([]byte(presented))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
+}
+
+// insertRefresh stores a new token by its hash. It idles out by itself and
+// never outlives the family.
+func (p *Provider) insertRefresh(ctx context.Context, t tx, row refreshRow, token string, now time.Time) error {
+	validUntil := now.Add(p.config.TTLs.RefreshIdle)
+	if validUntil.After(row.family.expiresAt) {
+		validUntil = row.family.expiresAt
+	}
+	_, err := t.exec(ctx, `INSERT INTO @.lockspire_refresh_tokens
+		(id, hash, family_id, client_id, parent_id, created_at, valid_until, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		row.id, hashToken(token), row.family.id, row.family.clientID, nullText(row.parentID),
+		micros(now), micros(validUntil), micros(row.family.expiresAt))
+	return err
+}
