@@ -26,7 +26,11 @@ func TestMain(m *testing.M) {
 	if op := os.Getenv(childOp); op != "" {
 		os.Exit(child(op))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	for _, clean := range cleanups {
+		clean()
+	}
+	os.Exit(code)
 }
 
 // child exits 0 when the operation ended before the step was reached.

@@ -19,8 +19,5 @@ func NewBaseline(root string, pkgs []*packages.Package) *Baseline { return &Base
 // Len is the number of errors.
 func (b *Baseline) Len() int { return 0 }
 
-// Resolve turns Modules into changes of go.mod, go.sum and vendor/.
-func (p *Plan) Resolve(ctx context.Context, env Env) error { return errPending }
-
 // Check proves the plan without writing below Root.
 func (p *Plan) Check(ctx context.Context, env Env) error { return errPending }
