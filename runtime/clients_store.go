@@ -108,8 +108,10 @@ func validateClient(c Client) error {
 	if !slices.Contains(c.GrantTypes, "authorization_code") {
 		refuse("GrantTypes", "authorization_code is missing; refresh_token alone can never begin")
 	}
-	if _, err := parseScope(strings.Join(c.Scopes, " ")); err != nil || slices.Contains(c.Scopes, "") {
-		refuse("Scopes", "%q is not a list of scope tokens (RFC 6749 §3.3)", c.Scopes)
+	for _, scope := range c.Scopes {
+		if tokens, err := parseScope(scope); err != nil || len(tokens) != 1 || tokens[0] != scope {
+			refuse("Scopes", "%q is not one scope token (RFC 6749 §3.3)", scope)
+		}
 	}
 	for _, resource := range c.Resources {
 		if u, err := url.Parse(resource); err != nil || !u.IsAbs() || strings.Contains(resource, "#") {

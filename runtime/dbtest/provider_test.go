@@ -3,6 +3,7 @@ package dbtest
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
@@ -190,8 +191,8 @@ func seed(t testing.TB, p *lockspire.Provider, db *sql.DB, name string, now time
 	mustExec(t, db, `INSERT INTO lockspire_grants (id, client_id, subject, scopes, resources, created_at, last_used_at)
 		VALUES ($1, $2, 'alice', '["openid","notes:read"]', '["https://app.example"]', $3, $4)`,
 		s.grantID, client.ID, now.UnixMicro(), now.UnixMicro())
-	mustExec(t, db, `INSERT INTO lockspire_families (id, grant_id, client_id, subject, scopes, resources, created_at, expires_at)
-		VALUES ($1, $2, $3, 'alice', '["openid","notes:read"]', '["https://app.example"]', $4, $5)`,
+	mustExec(t, db, `INSERT INTO lockspire_families (id, grant_id, client_id, subject, scopes, resources, resource_named, created_at, expires_at)
+		VALUES ($1, $2, $3, 'alice', '["openid","notes:read"]', '["https://app.example"]', 0, $4, $5)`,
 		s.familyID, s.grantID, client.ID, now.UnixMicro(), year)
 	for i, token := range []string{s.refreshToken, s.rotatedToken} {
 		hash := sha256.Sum256([]byte(token))
@@ -282,4 +283,14 @@ func with(claims map[string]any, name string, value any) map[string]any {
 		delete(changed, name)
 	}
 	return changed
+}
+
+func publicOf(private any) any { return private.(crypto.Signer).Public() }
+
+// lastBitFlipped changes bits of a base64url text that a lenient decoder
+// ignores.
+func lastBitFlipped(s string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	last := strings.IndexByte(alphabet, s[len(s)-1])
+	return s[:len(s)-1] + alphabet[last^1:last^1+1]
 }
