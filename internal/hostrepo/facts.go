@@ -22,17 +22,16 @@ const (
 // Facts is what was found in the host. Everything in it is data about the host's text: positions and
 // names, no syntax trees and no types.
 type Facts struct {
-	Routers     []Router       // what is served, the likeliest root first; redirect-only and debug servers last
-	Database    []Handle       // Routers[0].Database, for the usual case of one router
-	Engines     []Engine       // evidence for database engines in the whole module
-	Migrations  []MigrationDir // directories that a migration tool reads, most files first
-	Sessions    []Session      // session libraries in use
-	Mounts      []Mount        // existing calls to a generated Mount or MustMount
-	Providers   []Position     // existing direct calls to lockspire.New outside generated files (hand-written wiring)
-	Mains       []Main         // main packages of the module
-	GoMod       GoMod
-	Conflicts   []Position  // none after Load: conflict markers stop it
-	SyntaxError []LoadError // files of the module that do not parse
+	Routers      []Router       // what is served, the likeliest root first; redirect-only and debug servers last
+	Database     []Handle       // Routers[0].Database, for the usual case of one router
+	Engines      []Engine       // evidence for database engines in the whole module
+	Migrations   []MigrationDir // directories that a migration tool reads, most files first
+	Sessions     []Session      // session libraries in use
+	Mounts       []Mount        // existing calls to a generated Mount or MustMount
+	Providers    []Position     // existing direct calls to lockspire.New outside generated files (hand-written wiring)
+	Mains        []Main         // main packages of the module
+	GoMod        GoMod
+	SyntaxErrors []LoadError // files of the module that do not parse
 }
 
 // Router is one thing that the host serves.

@@ -1,0 +1,129 @@
+package hostrepo
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/lockspire/lockspire/internal/plan"
+)
+
+// Root returns the router to wire. choice is what --router was given, "" for nothing: a file:line of a listed
+// candidate. Without a choice there must be exactly one candidate; the refusals list what was found otherwise.
+func (r *Repo) Root(choice string) (*Router, plan.Refusals) {
+	if choice != "" {
+		return r.chosen(choice)
+	}
+	var real []*Router
+	for i := range r.Routers {
+		if !r.Routers[i].Minor {
+			real = append(real, &r.Routers[i])
+		}
+	}
+	switch {
+	case len(real) == 0:
+		return nil, r.noRouter()
+	case len(real) == 1:
+		if syntax := r.syntaxIn(real[0]); syntax != nil {
+			return nil, syntax
+		}
+		if real[0].Problem != "" {
+			return nil, plan.Refusals{real[0].refusal()}
+		}
+		return real[0], nil
+	}
+	out := plan.Refusals{}
+	for _, c := range real {
+		what := fmt.Sprintf("one of %d routers that are served: %s", len(real), c.describe())
+		next := "lockspire install --router " + c.File + ":" + strconv.Itoa(c.Line)
+		if c.Problem != "" {
+			what += "; " + c.Problem
+			next = c.Next
+		}
+		out = append(out, &plan.Refusal{Exit: 3, Path: c.File, Line: c.Line, Col: c.Col, What: what, Next: next})
+	}
+	return nil, out
+}
+
+func (r *Repo) chosen(choice string) (*Router, plan.Refusals) {
+	for i := range r.Routers {
+		c := &r.Routers[i]
+		at := c.File + ":" + strconv.Itoa(c.Line)
+		if choice == at || choice == at+":"+strconv.Itoa(c.Col) || c.Insert.File != "" && choice == c.Insert.File+":"+strconv.Itoa(c.Insert.Line) {
+			if syntax := r.syntaxIn(c); syntax != nil {
+				return nil, syntax
+			}
+			if c.Problem != "" {
+				return nil, plan.Refusals{c.refusal()}
+			}
+			return c, nil
+		}
+	}
+	var known []string
+	for _, c := range r.Routers {
+		known = append(known, "--router "+c.File+":"+strconv.Itoa(c.Line))
+	}
+	return nil, plan.Refusals{{
+		Exit: 2, What: "--router " + choice + " names no router that is served here",
+		Next: strings.Join(append(known, "lockspire install --dry-run    # without --router lists them"), "\n"),
+	}}
+}
+
+func (c *Router) refusal() *plan.Refusal {
+	return &plan.Refusal{Exit: max(c.Exit, 1), Path: c.File, Line: c.Line, Col: c.Col, What: c.Problem, Next: c.Next}
+}
+
+func (c *Router) describe() string {
+	s := c.Type
+	if c.Expr != "" {
+		s += " " + c.Expr
+	}
+	if c.Func != "" {
+		s += " in " + c.Func
+	}
+	if len(c.Served) > 0 && c.Served[0].Addr != "" {
+		s += ", address " + c.Served[0].Addr
+	}
+	return fmt.Sprintf("%s, %d routes", s, len(c.Routes))
+}
+
+// syntaxIn refuses a router whose file does not parse: a splice needs a syntax tree.
+func (r *Repo) syntaxIn(c *Router) plan.Refusals {
+	var out plan.Refusals
+	for _, e := range r.SyntaxErrors {
+		if e.File == c.File || e.File == c.Insert.File {
+			out = append(out, syntaxRefusal(e))
+		}
+	}
+	return out
+}
+
+func syntaxRefusal(e LoadError) *plan.Refusal {
+	return &plan.Refusal{Exit: 3, Path: e.File, Line: e.Line, Col: e.Col, What: "the file does not parse: " + e.Msg, Next: "gofmt -l " + e.File}
+}
+
+func (r *Repo) noRouter() plan.Refusals {
+	if len(r.SyntaxErrors) > 0 {
+		var out plan.Refusals
+		for _, e := range r.SyntaxErrors {
+			out = append(out, syntaxRefusal(e))
+		}
+		return out
+	}
+	if len(r.Mains) == 0 {
+		return plan.Refusals{{
+			Exit: 1, What: "this module has no main package, so nothing in it can serve",
+			Next: "lockspire install --no-wire    # writes the package and the migrations only",
+		}}
+	}
+	what := "no http.Server, ListenAndServe or Serve call of this module serves a router"
+	if n := len(r.Errors); n > 0 {
+		e := r.Errors[0]
+		what += fmt.Sprintf(" that could be typed; the module has %d load errors, the first is %s:%d: %s", n, e.File, e.Line, e.Msg)
+	}
+	out := plan.Refusals{{Exit: 3, What: what, Next: "lockspire install --no-wire    # then make the printed call where routes are registered"}}
+	for _, c := range r.Routers {
+		out = append(out, &plan.Refusal{Exit: 3, Path: c.File, Line: c.Line, Col: c.Col, What: "left out, since it only redirects or shows debug pages: " + c.describe(), Next: "lockspire install --router " + c.File + ":" + strconv.Itoa(c.Line)})
+	}
+	return out
+}

@@ -1,0 +1,217 @@
+package hostrepo
+
+import (
+	"go/ast"
+	"go/types"
+)
+
+// result follows result i of a call.
+func (t *tracer) result(e *ast.CallExpr, i int, p trail) {
+	u := t.ix.unitAt(e.Pos())
+	c := t.ix.callOf[e]
+	if u == nil || c == nil {
+		return
+	}
+	info := u.pkg.TypesInfo
+	if tv, ok := info.Types[e.Fun]; ok && tv.IsType() { // a conversion
+		if len(e.Args) == 1 {
+			t.expr(e.Args[0], p)
+		}
+		return
+	}
+	if sel, k := t.groupCall(c); k != nil {
+		t.expr(sel.X, t.below(c, p).through(c))
+		return
+	}
+	if fns := t.ix.callees(c); len(fns) > 0 {
+		before := len(t.out)
+		for _, f := range fns {
+			t.returned(c, f, i, p)
+		}
+		if len(t.out) == before {
+			t.handlerArgs(c, p)
+		}
+		return
+	}
+	if id, ok := ast.Unparen(e.Fun).(*ast.Ident); ok && id.Name == "new" && len(e.Args) == 1 {
+		if k := kindOf(info.TypeOf(e)); k != nil {
+			t.found(origin{kind: k, expr: e, unit: u, fn: c.fn}, p)
+		}
+		return
+	}
+	t.external(c, p)
+}
+
+// returned follows what a function of the module returns.
+func (t *tracer) returned(c *call, f *fn, i int, p trail) {
+	depth := 1
+	if p.frame != nil {
+		depth = p.frame.depth + 1
+	}
+	if depth > maxFrames || i >= f.sig.Results().Len() {
+		return
+	}
+	k := frameKey{c, f, p.frame}
+	fr := t.frames[k]
+	if fr == nil {
+		fr = &frame{c, f, p.frame, depth}
+		t.frames[k] = fr
+	}
+	inner := p
+	inner.frame = fr
+	before := len(t.out)
+	for _, r := range f.returns {
+		switch {
+		case len(r.Results) == 0:
+			t.variable(f.sig.Results().At(i), nil, inner)
+		case len(r.Results) == 1 && f.sig.Results().Len() > 1:
+			if call, ok := ast.Unparen(r.Results[0]).(*ast.CallExpr); ok {
+				t.result(call, i, inner)
+			}
+		case i < len(r.Results):
+			t.expr(r.Results[i], inner)
+		}
+	}
+	if wraps(f) {
+		w := Wrapper{t.ix.repo.Position(c.expr.Pos()), source(c.unit, c.expr.Fun)}
+		for j := before; j < len(t.out); j++ {
+			if !inside(t.out[j].frame, fr) { // the walk left through the argument: f is a wrapper
+				t.out[j].wrappers = append([]Wrapper{w}, t.out[j].wrappers...)
+			}
+		}
+	}
+}
+
+// wraps reports whether a function takes a handler, so that it can be a wrapper.
+func wraps(f *fn) bool {
+	for i := 0; i < f.sig.Params().Len(); i++ {
+		if isHandler(f.sig.Params().At(i).Type()) {
+			return true
+		}
+	}
+	return false
+}
+
+func inside(f, of *frame) bool {
+	for ; f != nil; f = f.up {
+		if f == of {
+			return true
+		}
+	}
+	return false
+}
+
+// external ends the trail at a router's constructor, or goes through a wrapper of another module.
+func (t *tracer) external(c *call, p trail) {
+	info := c.unit.pkg.TypesInfo
+	typ := info.TypeOf(c.expr)
+	if tup, ok := typ.(*types.Tuple); ok && tup.Len() > 0 {
+		typ = tup.At(0).Type()
+	}
+	if k := kindOf(typ); k != nil {
+		if sel, ok := ast.Unparen(c.expr.Fun).(*ast.SelectorExpr); ok && kindOf(info.TypeOf(sel.X)) == k {
+			p.group = true
+			t.expr(sel.X, p) // a sub-router made by a method
+			return
+		}
+		t.found(origin{kind: k, expr: c.expr, unit: c.unit, fn: c.fn}, p)
+		return
+	}
+	before := len(t.out)
+	w := Wrapper{t.ix.repo.Position(c.expr.Pos()), source(c.unit, c.expr.Fun)}
+	q := p.wrapped(w)
+	if c.obj != nil && c.obj.Name() == "StripPrefix" && c.obj.Pkg() != nil && c.obj.Pkg().Path() == "net/http" {
+		q.stripped = true
+	}
+	t.handlerArgs(c, q)
+	if len(t.out) == before {
+		if sel, ok := ast.Unparen(c.expr.Fun).(*ast.SelectorExpr); ok && isHandler(info.TypeOf(sel.X)) {
+			t.expr(sel.X, q)
+		}
+	}
+	if len(t.out) == before && isHandler(typ) {
+		redirects := c.obj != nil && (c.obj.Name() == "RedirectHandler" || c.obj.Name() == "HTTPHandler")
+		t.found(origin{expr: c.expr, unit: c.unit, fn: c.fn, redirects: redirects}, p)
+	}
+}
+
+// handlerArgs follows the arguments of a call that are handlers.
+func (t *tracer) handlerArgs(c *call, p trail) {
+	for _, a := range c.expr.Args {
+		tv := c.unit.pkg.TypesInfo.Types[a]
+		if !tv.IsNil() && isHandler(tv.Type) {
+			t.expr(a, p)
+		}
+	}
+}
+
+// handlerBody follows what a handler function hands its request to.
+func (t *tracer) handlerBody(f *fn, at ast.Expr, p trail) {
+	if !t.visit(f.node, p) {
+		return
+	}
+	before := len(t.out)
+	redirects := t.delegates(f, p, 0)
+	if len(t.out) == before {
+		t.found(origin{expr: at, obj: objOrNil(f.obj), unit: f.unit, fn: f, redirects: redirects}, p)
+	}
+}
+
+func objOrNil(f *types.Func) types.Object {
+	if f == nil {
+		return nil
+	}
+	return f
+}
+
+func (t *tracer) delegates(f *fn, p trail, depth int) (redirects bool) {
+	info := f.unit.pkg.TypesInfo
+	ast.Inspect(f.body, func(n ast.Node) bool {
+		e, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		c := t.ix.callOf[e]
+		if c == nil {
+			return true
+		}
+		if c.obj != nil && c.obj.Pkg() != nil && c.obj.Pkg().Path() == "net/http" && c.obj.Name() == "Redirect" {
+			redirects = true
+			return true
+		}
+		if !passesRequest(info, e) {
+			return true
+		}
+		if sel, ok := ast.Unparen(e.Fun).(*ast.SelectorExpr); ok && sel.Sel.Name == "ServeHTTP" {
+			t.expr(sel.X, p)
+			return true
+		}
+		if m, ok := c.obj.(*types.Func); ok {
+			if g := t.ix.funcs[m]; g != nil && depth < 3 && t.visit(g.node, p) {
+				inner := p
+				inner.frame = &frame{c, g, p.frame, depth + 1}
+				redirects = t.delegates(g, inner, depth+1) || redirects
+			}
+			return true
+		}
+		if isHandler(info.TypeOf(e.Fun)) {
+			t.expr(e.Fun, p)
+		}
+		return true
+	})
+	return redirects
+}
+
+// passesRequest reports whether a call hands on a response writer and a request.
+func passesRequest(info *types.Info, e *ast.CallExpr) bool {
+	var w, r bool
+	for _, a := range e.Args {
+		t := info.TypeOf(a)
+		r = r || isNamed(t, "net/http", "Request")
+		if t != nil && !w {
+			obj, _, _ := types.LookupFieldOrMethod(t, true, nil, "WriteHeader")
+			_, w = obj.(*types.Func)
+		}
+	}
+	return w && r
+}
