@@ -282,7 +282,10 @@ func TestDependenciesHaveTypesAndNoBodies(t *testing.T) {
 }
 
 func TestI36ModuleBelowASymlinkedParent(t *testing.T) {
-	real := expand(t, archive("a b#%é/go.mod", goMod, "a b#%é/main.go", tinyMux))
+	real := expand(t, archive("x/go.mod", goMod, "x/main.go", tinyMux))
+	if err := os.Rename(filepath.Join(real, "x"), filepath.Join(real, "a b#%é")); err != nil {
+		t.Fatal(err)
+	}
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(real, link); err != nil {
 		t.Fatal(err)
