@@ -218,22 +218,6 @@ func retryable(err error) bool {
 	return strings.Contains(text, "database is locked") || strings.Contains(text, "database table is locked")
 }
 
-// uniqueViolation reports whether err says that a row with that key exists.
-func uniqueViolation(err error) bool {
-	if err == nil {
-		return false
-	}
-	var state interface{ SQLState() string }
-	if errors.As(err, &state) {
-		return state.SQLState() == "23505"
-	}
-	var code interface{ Code() int }
-	if errors.As(err, &code) {
-		return code.Code() == 2067 || code.Code() == 1555
-	}
-	return strings.Contains(err.Error(), "UNIQUE constraint failed")
-}
-
 // backoff is about 10, 20, 40 ms with jitter.
 func backoff(attempt int) time.Duration {
 	base := 5 * time.Millisecond << attempt

@@ -96,7 +96,7 @@ CREATE TABLE @.lockspire_families (
     nonce          TEXT,
     scopes         TEXT NOT NULL,
     resources      TEXT NOT NULL,
-    resource_named INTEGER NOT NULL,
+    resource_named INTEGER NOT NULL DEFAULT 0,
     created_at     INTEGER NOT NULL,
     expires_at     INTEGER NOT NULL,
     revoked_at     INTEGER,
