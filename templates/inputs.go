@@ -102,10 +102,10 @@ func (in Inputs) Validate() error {
 	} else if normal != in.MountPath {
 		bad("mount_path", "%q is not normalised: %s", in.MountPath, normal)
 	}
-	if !localPath(in.LoginPath) {
+	if !LocalPath(in.LoginPath) {
 		bad("login_path", "%q is not a path on this origin", in.LoginPath)
 	}
-	if in.Schema != "" && (in.Engine != EnginePG || !schemaName.MatchString(in.Schema)) {
+	if in.Schema != "" && (in.Engine != EnginePG || !SchemaName(in.Schema)) {
 		bad("schema", "%q is not a PostgreSQL schema name ([a-z_][a-z0-9_]{0,62})", in.Schema)
 	}
 	if in.Migrations == MigrationsGoose {
@@ -138,9 +138,13 @@ var (
 	loginPath     = regexp.MustCompile(`^/[A-Za-z0-9_.~/?&=%-]*$`)
 )
 
+// SchemaName reports whether s can name a PostgreSQL schema without quotes.
+func SchemaName(s string) bool { return schemaName.MatchString(s) }
+
 func importPath(p string) bool { return importElements.MatchString(p) && path.Clean(p) == p }
 
-func localPath(p string) bool { return loginPath.MatchString(p) && !strings.HasPrefix(p, "//") }
+// LocalPath reports whether p is a path on this origin that a redirect may go to.
+func LocalPath(p string) bool { return loginPath.MatchString(p) && !strings.HasPrefix(p, "//") }
 
 // Below reports whether dir is a clean, relative slash path that stays inside the module.
 func Below(dir string) bool {

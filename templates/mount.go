@@ -1,5 +1,33 @@
 package templates
 
+import "fmt"
+
+// The endpoints, below the mount path. An application must not have routes of its own there.
+var (
+	browserPaths = []string{"/authorize", "/interactions/{id}", "/apps"}
+	machinePaths = []string{"/token", "/revoke", "/userinfo", "/jwks", "/.well-known/openid-configuration"}
+)
+
+// Methods are registered for every endpoint, so that no catch-all answers a method that an endpoint does not have.
+var Methods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// Paths are the full patterns that the generated Mount registers, with the metadata of the default resource, whose
+// identifier is the issuer's origin.
+func Paths(in Inputs) []string {
+	var paths []string
+	for _, p := range append(append([]string(nil), browserPaths...), machinePaths...) {
+		paths = append(paths, in.prefix()+p)
+	}
+	paths = append(paths, "/.well-known/oauth-authorization-server"+in.prefix())
+	if in.prefix() != "" {
+		paths = append(paths, "/.well-known/openid-configuration"+in.prefix())
+	}
+	return append(paths, "/.well-known/oauth-protected-resource")
+}
+
+// literal is a []string as Go source.
+func literal(values []string) string { return fmt.Sprintf("%#v", values) }
+
 // mountFile renders lockspire_gen.go: every route, in the terms of the host's router.
 func mountFile(in Inputs) ([]byte, error) {
 	s := newSource(in, "lockspire_gen")
@@ -66,11 +94,11 @@ func register(router `+router+`, host Host, provider *$lockspire.Provider) {
 		browser = host.Browser(provider)
 	}
 	//: register.browser
-	for _, path := range []string{"/authorize", "/interactions/{id}", "/apps"} {
+	for _, path := range `+literal(browserPaths)+` {
 		handle(router, MountPath+path, browser)
 	}
 	//: register.machine
-	for _, path := range []string{"/token", "/revoke", "/userinfo", "/jwks", "/.well-known/openid-configuration"} {
+	for _, path := range `+literal(machinePaths)+` {
 		handle(router, MountPath+path, provider)
 	}
 	//: register.root
@@ -97,14 +125,14 @@ func handleCode(in Inputs) string {
 	if in.Router == RouterChi {
 		return `
 func handle(router $chi.Router, path string, handler $http.Handler) {
-	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+	for _, method := range ` + literal(append([]string{"HEAD"}, Methods...)) + ` {
 		router.Method(method, path, handler)
 	}
 }`
 	}
 	return `
 func handle(router *$http.ServeMux, path string, handler $http.Handler) {
-	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+	for _, method := range ` + literal(Methods) + ` {
 		router.Handle(method+" "+path, handler)
 	}
 }`

@@ -8,8 +8,8 @@ import (
 	"sort"
 )
 
-// Render returns the files of the generated package, sorted by path: everything that install writes but the migrations,
-// the manifest and the inserted call. Invalid inputs are an error that names every field at fault.
+// Render returns the files of the generated package and .lockspire/.gitignore, sorted by path: everything that install
+// writes but the migrations, the manifest with its base copies, and the inserted call. Invalid inputs are an error that names every field at fault.
 func Render(in Inputs) ([]File, error) {
 	if err := in.Validate(); err != nil {
 		return nil, err
@@ -32,6 +32,10 @@ func Render(in Inputs) ([]File, error) {
 		return nil, err
 	}
 	files = append(files, pages...)
+	files = append(files, File{
+		Path: ".lockspire/.gitignore", Owner: Managed, Template: "gitignore", Why: "keeps journals and the development secret out of git",
+		Content: []byte("/txn/\n/undo/\n/conflicts/\n/lock\n/dev-secret*\n"),
+	})
 	sort.Slice(files, func(i, j int) bool { return files[i].Path < files[j].Path })
 	return files, nil
 }

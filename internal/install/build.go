@@ -1,0 +1,234 @@
+package install
+
+import (
+	"bytes"
+	"path"
+	"strings"
+
+	"github.com/lockspire/lockspire/internal/hostrepo"
+	"github.com/lockspire/lockspire/internal/manifest"
+	"github.com/lockspire/lockspire/internal/plan"
+	"github.com/lockspire/lockspire/templates"
+)
+
+// build fills the plan: rendered files, migrations, the inserted call, and the manifest that records them.
+func (j *job) build() error {
+	rendered, err := templates.Render(j.in)
+	if err != nil {
+		return err
+	}
+	next := &manifest.Manifest{Schema: manifest.Schema, Generator: j.Version}
+	if j.recorded != nil {
+		next = j.recorded.Clone()
+	}
+	next.Runtime = j.runtime
+	if err := next.SetInputs(j.in); err != nil {
+		return err
+	}
+	var refusals plan.Refusals
+	for _, f := range rendered {
+		if refusal, err := j.place(f, next); err != nil {
+			return err
+		} else if refusal != nil {
+			refusals = append(refusals, refusal)
+		}
+	}
+	if err := j.migrations(next); err != nil {
+		return err
+	}
+	if err := refusals.Err(); err != nil {
+		return err
+	}
+	if err := j.wire(); err != nil {
+		return err
+	}
+	if err := j.record(next); err != nil {
+		return err
+	}
+	j.describe(rendered)
+	return nil
+}
+
+// place plans one rendered file. What is there already with the same meaning is adopted, anything else in its place is
+// refused, and what an earlier run wrote belongs to upgrade and to the host.
+func (j *job) place(f templates.File, next *manifest.Manifest) (*plan.Refusal, error) {
+	owner := plan.Owner(f.Owner)
+	change, err := j.plan.File(f.Path, owner, f.Content, f.Why)
+	if err != nil {
+		return nil, err
+	}
+	if j.recorded != nil {
+		if entry := j.recorded.File(f.Path); entry != nil && (change.Before != nil || owner == plan.Host) {
+			return nil, nil
+		}
+	}
+	switch {
+	case change.Before == nil:
+		j.plan.Add(change)
+	case manifest.Normalized(f.Path, change.Before) == manifest.Normalized(f.Path, f.Content):
+		j.adopted = append(j.adopted, f.Path)
+	case j.AdoptExisting:
+		j.adopted = append(j.adopted, f.Path)
+		owner = plan.Host
+	default:
+		return &plan.Refusal{Exit: 1, Path: f.Path, What: wordFileTaken, Next: "lockspire install --adopt-existing"}, nil
+	}
+	next.Put(manifest.NewFile(f.Path, owner, f.Template, f.Content))
+	if owner == plan.Managed {
+		return nil, j.base(f.Path, f.Content)
+	}
+	return nil, nil
+}
+
+// base plans the copy that a later upgrade compares an edited file with.
+func (j *job) base(path string, content []byte) error {
+	change, err := j.plan.File(manifest.BasePath(path), plan.Managed, content, wordBase)
+	if err != nil {
+		return err
+	}
+	j.plan.Add(change)
+	return nil
+}
+
+// migrations plans the files of schema versions that the directory does not have.
+func (j *job) migrations(next *manifest.Manifest) error {
+	if j.in.Migrations != templates.MigrationsGoose {
+		return nil
+	}
+	have := 0
+	for _, m := range next.Migrations {
+		have = max(have, m.Version)
+	}
+	found, err := j.adoptMigrations(have, next)
+	if err != nil {
+		return err
+	}
+	files, err := templates.Migrations(j.in, found, j.newestMigration(), j.Now())
+	if err != nil {
+		return err
+	}
+	for _, m := range files {
+		change, err := j.plan.File(m.Path, plan.Managed, m.Content, m.Why)
+		if err != nil {
+			return err
+		}
+		j.plan.Add(change)
+		next.Migrations = append(next.Migrations, manifest.NewMigration(m.Version, j.in.Engine, m.Path, m.Content))
+	}
+	return nil
+}
+
+// adoptMigrations recognises files that an earlier, partly reverted run left in the directory.
+func (j *job) adoptMigrations(have int, next *manifest.Manifest) (int, error) {
+	for version := have + 1; version <= templates.LatestSchema; version++ {
+		content, ok := templates.GooseSQL(j.in, version)
+		if !ok {
+			break
+		}
+		name := ""
+		for _, candidate := range j.filesIn(j.in.MigrationsDir) {
+			if !templates.IsMigration(j.in, version, path.Base(candidate)) {
+				continue
+			}
+			before, _, err := plan.ReadHost(j.repo.ModuleRoot, candidate)
+			if err != nil {
+				return 0, err
+			}
+			if manifest.Normalized(candidate, before) == manifest.Normalized(candidate, content) {
+				name = candidate
+			}
+		}
+		if name == "" {
+			return version - 1, nil
+		}
+		next.Migrations = append(next.Migrations, manifest.NewMigration(version, j.in.Engine, name, content))
+		j.adopted = append(j.adopted, name)
+	}
+	return max(have, templates.LatestSchema), nil
+}
+
+// wire plans the inserted call, as a splice.
+func (j *job) wire() error {
+	if j.router == nil || j.NoWire || !j.in.Wire || j.wired() {
+		return nil
+	}
+	insert := j.router.Insert
+	change, err := j.plan.File(insert.File, plan.Host, nil, wordCall)
+	if err != nil {
+		return err
+	}
+	qualifier, splices := j.qualifier()
+	splices = append(splices, insert.CallSplice(j.call(qualifier)...))
+	change.After = hostrepo.Apply(change.Before, splices...)
+	change.Insert = true
+	j.plan.Add(change)
+	return nil
+}
+
+// qualifier is what stands before Mount, and the import it needs.
+func (j *job) qualifier() (string, []hostrepo.Splice) {
+	insert, name := j.router.Insert, j.in.PackageName()
+	switch existing := insert.ImportName(j.in.ImportPath()); existing {
+	case "":
+		alias := insert.Alias(name)
+		return alias + ".", []hostrepo.Splice{insert.ImportSplice(j.in.ImportPath(), name, alias)}
+	case ".":
+		return "", nil
+	default:
+		return existing + ".", nil
+	}
+}
+
+// call is the statement that mounts, in the form that the enclosing function allows.
+func (j *job) call(qualifier string) []string {
+	arguments := j.router.Expr + ", " + qualifier + "Host{" + j.hostFields() + "}"
+	insert := j.router.Insert
+	if insert.Returns != hostrepo.ReturnsError {
+		return []string{qualifier + "MustMount(" + arguments + ")"}
+	}
+	errName, assign := "err", ":="
+	if insert.ErrName != "" {
+		errName, assign = insert.ErrName, "="
+	}
+	results := strings.Join(append(append([]string(nil), insert.Zeros...), errName), ", ")
+	return []string{
+		"if _, " + errName + " " + assign + " " + qualifier + "Mount(" + arguments + "); " + errName + " != nil {",
+		"\treturn " + results,
+		"}",
+	}
+}
+
+// hostFields are the fields of the Host literal in the call.
+func (j *job) hostFields() string {
+	expr := "nil"
+	if j.handle != nil {
+		expr = j.handle.Expr
+	}
+	switch j.in.Database {
+	case templates.DatabaseSQL:
+		return "DB: " + expr
+	case templates.DatabasePgx:
+		return "Pool: " + expr
+	}
+	return ""
+}
+
+// record plans the manifest when it would say anything new.
+func (j *job) record(next *manifest.Manifest) error {
+	is, err := next.Marshal()
+	if err != nil {
+		return err
+	}
+	if j.recorded != nil {
+		was, err := j.recorded.Marshal()
+		if err != nil || bytes.Equal(was, is) {
+			return err
+		}
+	}
+	change, err := j.plan.File(manifest.Path, plan.Managed, is, wordManifest)
+	if err != nil {
+		return err
+	}
+	j.plan.Add(change)
+	return nil
+}

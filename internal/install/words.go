@@ -1,0 +1,308 @@
+package install
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/lockspire/lockspire/internal/hostrepo"
+	"github.com/lockspire/lockspire/internal/plan"
+	"github.com/lockspire/lockspire/templates"
+)
+
+// All that install says is in this file. The plan and the SQL go to standard output, the rest to standard error. A
+// sentence starts in lower case where file:line may stand before it; commands are whole and can be pasted.
+
+const (
+	wordLoading   = "Reading the module …"
+	wordResolving = "Finding the runtime module …"
+	wordChecking  = "Type-checking the module with the plan …"
+	wordRecovered = "An earlier run was interrupted while it wrote: finished it first."
+	wordDryRun    = "Nothing was written (--dry-run)."
+	wordPending   = "the install is not complete: the plan above is to be applied"
+
+	wordApplyQuestion = "Write this? [y/N] "
+	wordNobodyToAsk   = "the plan above is not confirmed, and there is no terminal to ask on; nothing was written"
+	wordDeclined      = "nothing was written, as you asked"
+	wordInterrupted   = "interrupted; nothing was written"
+	wordManyRouters   = "Several routers are served. The provider belongs on the one that your users sign in on:"
+	wordWhichRouter   = "Which one? [1-%d] "
+
+	wordNoPlace         = "there is no place after this router is made where a call could be inserted"
+	wordGeneratedRouter = "the router is set up in a generated file, where an edit would vanish"
+	wordServeMux121     = "GODEBUG httpmuxgo121=1 makes ServeMux read \"GET /path\" as a literal path, so that no method pattern works"
+
+	wordFileTaken      = "a file with other content is in the way"
+	wordBase           = "base copy, for later upgrades"
+	wordCall           = "the call to Mount"
+	wordManifest       = "what was generated, from what, with which hashes"
+	wordNoMigrationDir = "no goose directory was found for this database; say where the files go"
+
+	wordMigrationsAtRoot = "the goose directory is the module root, where migrations cannot be told from other files"
+	wordDevelopmentBuild = "this lockspire is a development build, which has no runtime version to require: " +
+		"replace the runtime with a checkout, or give --runtime-version"
+
+	wordNoDatabase  = "no database was found in this module: clients, codes and tokens need SQLite or PostgreSQL"
+	wordOwnDatabase = "go get modernc.org/sqlite && lockspire install --engine sqlite    # import _ \"modernc.org/sqlite\" in main first\n" +
+		"go get github.com/jackc/pgx/v5 && lockspire install --engine postgres    # import _ \"github.com/jackc/pgx/v5/stdlib\" in main first"
+)
+
+func wordIssuerWithoutPath(issuer string) string {
+	return "--issuer " + issuer + " has no path, and the provider is mounted at " + defaultMountPath + "; the two must agree"
+}
+
+func wordBadPackage(dir string) string {
+	return "--package " + dir + " must be a directory below the module whose name is a Go package name in lower case"
+}
+
+func wordBadDir(dir string) string {
+	return "--migrations-dir " + dir + " must be a directory below the module"
+}
+
+func wordBadSchema(schema string) string {
+	return "--schema " + schema + " is not a schema name that needs no quotes ([a-z_][a-z0-9_]{0,62})"
+}
+
+func wordManyMigrationDirs(d hostrepo.MigrationDir, n int) string {
+	return fmt.Sprintf("one of %d goose directories: %s; say which one is for the lockspire_* tables", n, strings.Join(d.Why, ", "))
+}
+
+func wordManyEngines(engine string, n int) string {
+	return fmt.Sprintf("one of %d database engines that this module uses: %s", n, engine)
+}
+
+func wordUnsupportedEngine(engines []string) string {
+	return "this host is on " + strings.Join(engines, ", ") + ", and Lockspire runs on PostgreSQL and SQLite: give it a database of its own"
+}
+
+func wordNoDriver(engine string) string {
+	return "no database/sql driver for " + engine + " is imported in this module"
+}
+
+func wordGetDriver(engine string) string {
+	if engine == templates.EnginePG {
+		return "go get github.com/jackc/pgx/v5    # then import _ \"github.com/jackc/pgx/v5/stdlib\" in main"
+	}
+	return "go get modernc.org/sqlite    # then import _ \"modernc.org/sqlite\" in main"
+}
+
+func wordPackageTaken(name string) string {
+	return "package " + name + " of yours is here; Lockspire never merges into a package"
+}
+
+func wordAlreadyInstalled(key, recorded string) string {
+	return fmt.Sprintf("lockspire is installed already, with %s=%s", key, recorded)
+}
+
+func wordOtherRouter(found, recorded string) string {
+	return "the router is " + found + " now, and the generated code is for " + recorded
+}
+
+func wordSameRoute(pattern string) string {
+	return pattern + " is registered here, and the provider needs that path"
+}
+
+func wordPanics(host, ours string) string {
+	return fmt.Sprintf("%s conflicts with %s of the provider: net/http would panic at start", host, ours)
+}
+
+func wordSubRouter(pattern string) string {
+	return pattern + " is a sub-router at the mount path"
+}
+
+func wordRootNeedsNoCatchAll(pattern string) string {
+	return pattern + " answers everything, so the provider cannot be mounted at /"
+}
+
+func wordOtherMountPath(mount string) string {
+	other := "/idp"
+	if mount == other {
+		other = defaultMountPath
+	}
+	return "lockspire install --mount-path " + other
+}
+
+func unwireable(r *hostrepo.Router) *plan.Refusal {
+	return &plan.Refusal{
+		Exit: 1, Path: r.File, Line: r.Line, Col: r.Col,
+		What: "a " + r.Type + " cannot be wired by this version", Next: "lockspire install --no-wire",
+	}
+}
+
+func nothingWords(in templates.Inputs) string {
+	return fmt.Sprintf("Nothing to do: Lockspire is installed in %s and mounted at %s.", in.Package, in.MountPath)
+}
+
+func wroteWords(created, updated int) string {
+	return fmt.Sprintf("Wrote %d new and %d changed files.", created, updated)
+}
+
+// describe fills what the plan says beside its changes.
+func (j *job) describe(rendered []templates.File) {
+	j.plan.Found = j.found()
+	j.plan.Warnings = j.warnings()
+	if j.recorded == nil || !j.plan.Empty() {
+		j.plan.Todo = j.todo(rendered)
+	}
+}
+
+func (j *job) found() []string {
+	lines := []string{fmt.Sprintf("module      %s, read with %s", j.repo.ModulePath, j.repo.GoVersion)}
+	add := func(what, format string, args ...any) {
+		lines = append(lines, fmt.Sprintf("%-11s ", what)+fmt.Sprintf(format, args...))
+	}
+	for _, note := range j.repo.Notes {
+		add("note", "%s", note)
+	}
+	if len(j.Tags) > 0 {
+		add("build tags", "%s", strings.Join(j.Tags, ","))
+	}
+	if n := len(j.repo.Errors); n > 0 {
+		e := j.repo.Errors[0]
+		add("errors", "%d before this plan, the first at %s:%d; it may add none", n, e.File, e.Line)
+	}
+	if r := j.router; r != nil {
+		add("router", "%s %s in %s, %s:%d", r.Type, r.Expr, r.Func, r.File, r.Line)
+		if r.Login != nil && j.LoginPath == "" {
+			add("sign-in", "%s, %s:%d", r.Login.Path, r.Login.File, r.Login.Line)
+		}
+	}
+	switch {
+	case j.handle != nil:
+		add("database", "%s %s, %s", j.handle.Kind, j.handle.Expr, j.in.Engine)
+	case j.in.Database == templates.DatabaseOwn:
+		add("database", "%s by driver %s; no handle is in scope at the router", j.in.Engine, j.in.DriverName)
+	default:
+		add("database", "%s", j.in.Engine)
+	}
+	switch j.in.Migrations {
+	case templates.MigrationsGoose:
+		add("migrations", "goose files in %s, numbered by %s", j.in.MigrationsDir, j.in.MigrationsNaming)
+	case templates.MigrationsRuntime:
+		add("migrations", "lockspire.Migrate at start")
+	case templates.MigrationsPrint:
+		add("migrations", "printed as SQL")
+	}
+	for _, m := range j.repo.Mounts {
+		if m.Package == j.in.ImportPath() {
+			add("wired", "%s in %s, %s:%d", m.Callee, m.Func, m.File, m.Line)
+		}
+	}
+	for _, file := range j.adopted {
+		add("adopted", "%s", file)
+	}
+	return lines
+}
+
+func (j *job) warnings() []string {
+	var out []string
+	if shared := j.sharedPrefix(); len(shared) > 0 {
+		out = append(out, "these routes share the prefix "+j.in.MountPath+" and keep working:\n"+strings.Join(shared, "\n"))
+	}
+	if j.Issuer != "" && j.recorded == nil {
+		if u, err := checkIssuer(j.Issuer); err == nil && u.Path != strings.TrimSuffix(j.in.MountPath, "/") {
+			out = append(out, fmt.Sprintf("the issuer's path %s is not the mount path %s: right only behind a proxy that changes it", u.Path, j.in.MountPath))
+		}
+	}
+	for _, d := range j.repo.Migrations {
+		if d.Tool != "goose" && j.in.Migrations == templates.MigrationsRuntime && j.Migrations == "" {
+			out = append(out, fmt.Sprintf("%s holds %s migrations, which this version does not write: the tables come from lockspire.Migrate at start; "+
+				"--migrations print gives the SQL instead", d.Dir, d.Tool))
+		}
+	}
+	if j.router == nil {
+		return out
+	}
+	for _, w := range j.router.Wrappers {
+		if name := strings.ToLower(w.Func); strings.Contains(name, "csrf") || strings.Contains(name, "nosurf") {
+			out = append(out, fmt.Sprintf("%s:%d %s wraps the whole router. Clients POST to %s/token and %s/revoke without its token: exempt exactly these two",
+				w.File, w.Line, w.Func, strings.TrimSuffix(j.in.MountPath, "/"), strings.TrimSuffix(j.in.MountPath, "/")))
+		}
+	}
+	for _, p := range j.repo.Providers {
+		out = append(out, fmt.Sprintf("%s:%d calls lockspire.New by hand: with the generated Mount there are two providers", p.File, p.Line))
+	}
+	return out
+}
+
+// todo is what only a person can do, in the order in which it is done.
+func (j *job) todo(rendered []templates.File) []string {
+	prefix := strings.TrimSuffix(j.in.MountPath, "/")
+	var out []string
+	if j.NoWire && !j.wired() {
+		out = append(out, "Call Mount where your routes are registered, after the session middleware:\n"+
+			"import \""+j.in.ImportPath()+"\"\n"+strings.Join(j.pastedCall(), "\n"))
+	}
+	out = append(out, fmt.Sprintf("Write the account resolver, %s: who is signed in, and what clients may know of them.",
+		at(rendered, "account_resolver", "CurrentAccount(")))
+	login := "Make your sign-in bring return_to and interaction_id through every step to the last redirect"
+	if j.router != nil && j.router.Login != nil && j.router.Login.Path == j.in.LoginPath {
+		login += fmt.Sprintf(": %s is at %s:%d.", j.in.LoginPath, j.router.Login.File, j.router.Login.Line)
+	} else {
+		login += fmt.Sprintf(": the resolver sends people to %s (loginPath, %s).", j.in.LoginPath, at(rendered, "config", "loginPath ="))
+	}
+	out = append(out, login)
+	if j.in.Database == templates.DatabaseOwn {
+		out = append(out, fmt.Sprintf("Name the database of the lockspire_* tables, or pass your own pool instead (%s):\nexport LOCKSPIRE_DATABASE_URL=…",
+			at(rendered, "database", "func openDatabase(")))
+	}
+	switch j.in.Migrations {
+	case templates.MigrationsGoose:
+		dialect := "sqlite3"
+		if j.in.Engine == templates.EnginePG {
+			dialect = "postgres"
+		}
+		out = append(out, "Apply the migration as you apply your own:\ngoose -dir "+j.in.MigrationsDir+" "+dialect+" \"$DATABASE_URL\" up")
+	case templates.MigrationsPrint:
+		out = append(out, "Carry the SQL on standard output into your own migrations and apply it.")
+	}
+	if j.in.Engine == templates.EngineSQLite {
+		out = append(out, "Open SQLite with write-ahead logging, a busy timeout and foreign keys; Lockspire checks at start and names the setting.")
+	}
+	issuer := j.in.Issuer
+	if issuer == "" {
+		issuer = "https://app.example" + prefix
+	}
+	out = append(out,
+		"In production set the issuer and a secret; on loopback both have defaults:\n"+
+			"export LOCKSPIRE_ISSUER="+issuer+"\nexport LOCKSPIRE_SECRETS=\"$(openssl rand -base64 32)\"",
+		"Run the smoke test now, and verify in CI:\ngo test ./"+j.in.Package+"\nlockspire verify",
+		"Register the first client:\nlockspire client create --help",
+	)
+	return out
+}
+
+// pastedCall is the call for a person to place. Names stand for what they have there.
+func (j *job) pastedCall() []string {
+	fields := ""
+	switch j.in.Database {
+	case templates.DatabaseSQL:
+		fields = "DB: db"
+	case templates.DatabasePgx:
+		fields = "Pool: pool"
+	}
+	router := "router"
+	if j.router != nil && j.router.Expr != "" {
+		router = j.router.Expr
+		if f := j.hostFields(); f != "" && j.handle != nil {
+			fields = f
+		}
+	}
+	name := j.in.PackageName()
+	return []string{name + ".MustMount(" + router + ", " + name + ".Host{" + fields + "})"}
+}
+
+// at is where text stands in the file of a template.
+func at(rendered []templates.File, template, text string) string {
+	for _, f := range rendered {
+		if f.Template != template {
+			continue
+		}
+		if i := bytes.Index(f.Content, []byte(text)); i >= 0 {
+			return fmt.Sprintf("%s:%d", f.Path, 1+bytes.Count(f.Content[:i], []byte("\n")))
+		}
+		return f.Path
+	}
+	return path.Join("…", template)
+}
