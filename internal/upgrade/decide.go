@@ -1,0 +1,248 @@
+package upgrade
+
+import (
+	"bytes"
+	"fmt"
+	"path"
+
+	"github.com/lockspire/lockspire/internal/manifest"
+	"github.com/lockspire/lockspire/internal/plan"
+	"github.com/lockspire/lockspire/templates"
+)
+
+// Verdict is what an upgrade does with one file.
+type Verdict string
+
+const (
+	Current  Verdict = "current"  // already as the templates render it
+	Updated  Verdict = "updated"  // unedited, rendered differently now: replaced
+	Added    Verdict = "added"    // new in this version
+	Kept     Verdict = "kept"     // edited, and its template has not changed: left
+	Refused  Verdict = "refused"  // edited, and its template changed too
+	Deleted  Verdict = "deleted"  // deleted by the host: stays deleted
+	Removed  Verdict = "removed"  // its template is gone and it is unedited
+	Orphaned Verdict = "orphaned" // its template is gone and it is edited: the host's from now on
+)
+
+// compare decides about every file that either the manifest or the fresh
+// render knows:
+//
+//	on disk                     template        verdict
+//	equal to the fresh render   any             Current
+//	equal to the last render    changed         Updated
+//	edited                      unchanged       Kept
+//	edited                      changed         Refused, with both diffs
+//	deleted                     any             Deleted
+//	not in the manifest         new             Added, or Refused when the path is taken
+//	unedited                    gone            Removed
+//	edited                      gone            Orphaned
+//	host-owned                  any             never touched; a changed template is a Note
+//
+// "Equal" compares normalized hashes, so a formatter or git is no edit.
+func (w *work) compare(fresh Generation) error {
+	rendered := map[string]bool{}
+	for _, f := range fresh.Files {
+		if rendered[f.Path] {
+			return fmt.Errorf("upgrade: %s is rendered twice", f.Path)
+		}
+		rendered[f.Path] = true
+		if err := w.decide(f); err != nil {
+			return err
+		}
+	}
+	for _, entry := range w.old.Files {
+		if !rendered[entry.Path] && entry.Owner == plan.Managed {
+			if err := w.retire(entry); err != nil {
+				return err
+			}
+		}
+	}
+	return w.migrations(fresh)
+}
+
+func (w *work) decide(f templates.File) error {
+	entry := w.old.File(f.Path)
+	disk, _, err := plan.ReadHost(w.root, f.Path)
+	if err != nil {
+		return err
+	}
+	switch {
+	case entry == nil:
+		return w.add(f, disk)
+	case entry.Owner == plan.Host:
+		return w.hostOwned(f, *entry)
+	}
+	now, next := manifest.Normalized(f.Path, disk), manifest.Normalized(f.Path, f.Content)
+	switch {
+	case disk == nil:
+		w.outcome(f.Path, Deleted, "you deleted it; it stays deleted")
+	case now == next && entry.Normalized == next:
+		w.outcome(f.Path, Current, "")
+	case now == next:
+		w.outcome(f.Path, Current, "already as this version renders it")
+		return w.adopt(f)
+	case now == entry.Normalized:
+		w.outcome(f.Path, Updated, f.Why)
+		if err := w.change(f.Path, plan.Managed, inStyleOf(disk, f.Content), f.Why); err != nil {
+			return err
+		}
+		return w.adopt(f)
+	case entry.Normalized == next:
+		w.outcome(f.Path, Kept, "you edited it and its template has not changed")
+	default:
+		return w.refuseEdited(f, *entry, disk)
+	}
+	return nil
+}
+
+// add plans a file that this version brings. A path that is taken is never
+// overwritten.
+func (w *work) add(f templates.File, disk []byte) error {
+	switch {
+	case disk == nil:
+		w.outcome(f.Path, Added, f.Why)
+		if err := w.change(f.Path, plan.Owner(f.Owner), f.Content, f.Why); err != nil {
+			return err
+		}
+	case manifest.Normalized(f.Path, disk) == manifest.Normalized(f.Path, f.Content):
+		w.outcome(f.Path, Current, "was there already; recorded as ours")
+	default:
+		w.outcome(f.Path, Refused, "a file of yours is where a new one goes")
+		w.refusals = append(w.refusals, &plan.Refusal{Exit: 1, Path: f.Path,
+			What: "this version brings a new file (" + f.Why + ") and the path is taken by a file of yours",
+			Next: "git mv " + f.Path + " " + path.Join(path.Dir(f.Path), "host_"+path.Base(f.Path)) + " && lockspire upgrade"})
+		return nil
+	}
+	return w.adopt(f)
+}
+
+// adopt records a fresh render as the last one.
+func (w *work) adopt(f templates.File) error {
+	w.next.Put(manifest.NewFile(f.Path, plan.Owner(f.Owner), f.Template, f.Content))
+	return w.setBase(f.Path, f.Content)
+}
+
+// refuseEdited refuses a file that both sides changed and shows both changes.
+func (w *work) refuseEdited(f templates.File, entry manifest.File, disk []byte) error {
+	outcome := Outcome{Path: f.Path, Verdict: Refused, Why: "you edited it and its template changed"}
+	baseCopy, _, err := plan.ReadHost(w.root, manifest.BasePath(f.Path))
+	if err != nil {
+		return err
+	}
+	what := "you edited this managed file and its template changed as well"
+	next := "keep your edit elsewhere, then: cp " + manifest.BasePath(f.Path) + " " + f.Path + " && lockspire upgrade"
+	if baseCopy != nil && manifest.Normalized(f.Path, baseCopy) == entry.Normalized {
+		outcome.Yours = diff(f.Path, baseCopy, inStyleOf(baseCopy, disk))
+		outcome.Ours = diff(f.Path, baseCopy, inStyleOf(baseCopy, f.Content))
+	} else {
+		what += "; " + manifest.BasePath(f.Path) + " is missing or not the last render, so only the whole difference can be shown"
+		next = "keep your edit elsewhere, then: git rm --cached " + f.Path + " && rm " + f.Path + " && lockspire upgrade"
+		outcome.Whole = diff(f.Path, disk, inStyleOf(disk, f.Content))
+	}
+	w.outcomes = append(w.outcomes, outcome)
+	w.refusals = append(w.refusals, &plan.Refusal{Exit: 1, Path: f.Path, What: what, Next: next})
+	return nil
+}
+
+// hostOwned only speaks: the seam is the host's. Its recorded hash moves on,
+// so that each change of a template is told once.
+func (w *work) hostOwned(f templates.File, entry manifest.File) error {
+	if entry.Normalized == manifest.Normalized(f.Path, f.Content) {
+		return nil
+	}
+	note := Note{Path: f.Path, Text: "the template of this file of yours changed; your file is left as it is"}
+	baseCopy, _, err := plan.ReadHost(w.root, manifest.BasePath(f.Path))
+	if err != nil {
+		return err
+	}
+	if baseCopy != nil && manifest.Normalized(f.Path, baseCopy) == entry.Normalized {
+		note.Diff = diff(f.Path, baseCopy, inStyleOf(baseCopy, f.Content))
+	}
+	w.notes = append(w.notes, note)
+	renewed := manifest.NewFile(f.Path, plan.Host, f.Template, f.Content)
+	w.next.Put(renewed)
+	return w.setBase(f.Path, f.Content)
+}
+
+// retire handles a managed file whose template is gone.
+func (w *work) retire(entry manifest.File) error {
+	disk, _, err := plan.ReadHost(w.root, entry.Path)
+	if err != nil {
+		return err
+	}
+	switch {
+	case disk == nil:
+		w.outcome(entry.Path, Deleted, "you deleted it, and this version has it no more")
+		w.next.Remove(entry.Path)
+	case manifest.Normalized(entry.Path, disk) == entry.Normalized:
+		w.outcome(entry.Path, Removed, "this version has it no more")
+		w.next.Remove(entry.Path)
+		if err := w.change(entry.Path, plan.Managed, nil, "this version has it no more"); err != nil {
+			return err
+		}
+	default:
+		w.outcome(entry.Path, Orphaned, "this version has it no more; you edited it, so it is yours from now on")
+		entry.Owner = plan.Host
+		w.next.Put(entry)
+	}
+	return w.change(manifest.BasePath(entry.Path), plan.Managed, nil, "base copy of a file that is no longer managed")
+}
+
+// migrations adds the schema versions that the host does not have yet. What
+// was generated before is never written again, not even when it is gone.
+func (w *work) migrations(fresh Generation) error {
+	known := map[int]bool{}
+	for _, m := range w.old.Migrations {
+		if m.Engine == fresh.Engine {
+			known[m.Version] = true
+		}
+	}
+	for _, m := range fresh.Migrations {
+		if known[m.Version] {
+			continue
+		}
+		disk, _, err := plan.ReadHost(w.root, m.Path)
+		if err != nil {
+			return err
+		}
+		switch {
+		case disk == nil:
+			w.outcome(m.Path, Added, m.Why)
+			if err := w.change(m.Path, plan.Managed, m.Content, m.Why); err != nil {
+				return err
+			}
+		case manifest.Normalized(m.Path, disk) == manifest.Normalized(m.Path, m.Content):
+			w.outcome(m.Path, Current, "was there already; recorded as ours")
+		default:
+			w.outcome(m.Path, Refused, "another migration is where a new one goes")
+			w.refusals = append(w.refusals, &plan.Refusal{Exit: 1, Path: m.Path,
+				What: "another migration has the name of the next one", Next: "rename it if it was not applied anywhere yet, then: lockspire upgrade"})
+			continue
+		}
+		w.next.Migrations = append(w.next.Migrations, manifest.NewMigration(m.Version, fresh.Engine, m.Path, m.Content))
+	}
+	return nil
+}
+
+func (w *work) outcome(path string, v Verdict, why string) {
+	w.outcomes = append(w.outcomes, Outcome{Path: path, Verdict: v, Why: why})
+}
+
+func diff(path string, before, after []byte) string {
+	c := plan.Change{Path: path, Before: before, After: after}
+	return c.Diff()
+}
+
+// inStyleOf gives content the line endings and the byte order mark of old, so
+// that replacing a file changes no line that did not change.
+func inStyleOf(old, content []byte) []byte {
+	bom := []byte("\ufeff")
+	content = bytes.ReplaceAll(bytes.TrimPrefix(content, bom), []byte("\r\n"), []byte("\n"))
+	if crlf := bytes.Count(old, []byte("\r\n")); crlf > 0 && 2*crlf >= bytes.Count(old, []byte("\n")) {
+		content = bytes.ReplaceAll(content, []byte("\n"), []byte("\r\n"))
+	}
+	if bytes.HasPrefix(old, bom) {
+		content = append(bom, content...)
+	}
+	return content
+}
