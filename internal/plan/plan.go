@@ -91,6 +91,7 @@ type Plan struct {
 
 	resolved bool // Modules have become Changes
 	undoes   bool // the plan takes back another one
+	gitKnown *gitState
 }
 
 // Env is the surroundings of one run. The zero value is the usual one.
@@ -99,8 +100,8 @@ type Env struct {
 	Environ []string
 	// Tags are build tags for loading, as in go build -tags.
 	Tags []string
-	// Baseline holds the errors the host had before; nil makes Check load the
-	// host a second time to find out.
+	// Baseline holds the errors the host had before. Without one, or if it does
+	// not account for all errors, Check loads the host a second time.
 	Baseline *Baseline
 	// NoVendor leaves vendor/ alone and puts the command on the Todo list.
 	NoVendor bool

@@ -20,6 +20,11 @@ import (
 // downloaded is downloaded in a temporary directory. Add the code that imports
 // the modules to the plan first: it decides which packages are vendored.
 func (p *Plan) Resolve(ctx context.Context, env Env) (err error) {
+	defer func() {
+		if err == nil && len(p.ordered()) > 0 {
+			p.askGit(ctx, env) // its warnings are part of what Write shows
+		}
+	}()
 	if p.resolved || len(p.Modules) == 0 {
 		p.resolved = true
 		return nil

@@ -164,16 +164,16 @@ func readFile(t *testing.T, name string) string {
 // hosts are go.mod files as they are found: the go command wrote the first
 // group, people the second.
 var hosts = map[string]string{
-	"no requirement":       "module example.test/host\n\ngo 1.24.0\n",
-	"no newline at end":    "module example.test/host\n\ngo 1.24.0",
-	"one line":             "module example.test/host\n\ngo 1.24.0\n\nrequire example.test/other v1.0.0\n",
-	"block":                "module example.test/host\n\ngo 1.24.0\n\nrequire (\n\texample.test/ahead v1.0.0\n\texample.test/other v1.0.0\n)\n",
-	"indirect only":        "module example.test/host\n\ngo 1.24.0\n\nrequire example.test/other v1.0.0 // indirect\n",
-	"old graph":            "module example.test/host\n\ngo 1.24.0\n\nrequire (\n\texample.test/old v1.0.0\n\texample.test/other v1.0.0\n)\n",
+	"no requirement":          "module example.test/host\n\ngo 1.24.0\n",
+	"no newline at end":       "module example.test/host\n\ngo 1.24.0",
+	"one line":                "module example.test/host\n\ngo 1.24.0\n\nrequire example.test/other v1.0.0\n",
+	"block":                   "module example.test/host\n\ngo 1.24.0\n\nrequire (\n\texample.test/ahead v1.0.0\n\texample.test/other v1.0.0\n)\n",
+	"indirect only":           "module example.test/host\n\ngo 1.24.0\n\nrequire example.test/other v1.0.0 // indirect\n",
+	"old graph":               "module example.test/host\n\ngo 1.24.0\n\nrequire (\n\texample.test/old v1.0.0\n\texample.test/other v1.0.0\n)\n",
 	"jose direct and older":   "module example.test/host\n\ngo 1.24.0\n\nrequire (\n\texample.test/jose/v4 v4.0.0\n\texample.test/other v1.0.0\n)\n",
 	"jose direct and newer":   "module example.test/host\n\ngo 1.24.0\n\nrequire (\n\texample.test/jose/v4 v4.2.0\n\texample.test/other v1.0.0\n)\n",
 	"jose indirect and older": "module example.test/host\n\ngo 1.24.0\n\nrequire (\n\texample.test/old v1.0.0\n\texample.test/other v1.0.0\n)\n\nrequire example.test/jose/v4 v4.0.0 // indirect\n",
-	"other statements":     "module example.test/host // the host\n\ngo 1.24.0\n\ntoolchain go1.26.0\n\ngodebug default=go1.24\n\nrequire example.test/other v1.0.0\n\nexclude example.test/other v1.9.0\n\nignore ./web\n\nretract v1.0.1 // broken\n",
+	"other statements":        "module example.test/host // the host\n\ngo 1.24.0\n\ntoolchain go1.26.0\n\ngodebug default=go1.24\n\nrequire example.test/other v1.0.0\n\nexclude example.test/other v1.9.0\n\nignore ./web\n\nretract v1.0.1 // broken\n",
 }
 
 // A host that goes through tidy must not see a diff after us, and what we write
