@@ -49,11 +49,12 @@ type Options struct {
 	Env     []string
 	Now     func() time.Time // defaults to time.Now; numbers migrations
 
-	In         io.Reader // answers; read only when IsTerminal
-	Out        io.Writer // the plan, or the SQL of --migrations print
-	Err        io.Writer // progress and questions
-	IsTerminal bool      // a person is there to answer
-	Color      bool      // Out takes colours
+	In         io.Reader         // answers; read only when IsTerminal
+	Out        io.Writer         // the plan, or the SQL of --migrations print
+	Err        io.Writer         // questions and what became of them
+	IsTerminal bool              // a person is there to answer
+	Color      bool              // Out takes colours
+	Progress   func(step string) // told what is being done; nil tells nobody
 }
 
 // Run installs. The error is plan.Refusals with an exit code of its own, or a failure of ours. Nothing is written when
@@ -193,7 +194,7 @@ func (j *job) nothingToDo() error {
 }
 
 func (o Options) progress(what string) {
-	if o.IsTerminal {
-		fmt.Fprintln(o.Err, what)
+	if o.Progress != nil {
+		o.Progress(what)
 	}
 }

@@ -15,9 +15,9 @@ import (
 // sentence starts in lower case where file:line may stand before it; commands are whole and can be pasted.
 
 const (
-	wordLoading   = "Reading the module …"
-	wordResolving = "Finding the runtime module …"
-	wordChecking  = "Type-checking the module with the plan …"
+	wordLoading   = "reading the module"
+	wordResolving = "finding the runtime module"
+	wordChecking  = "type-checking the module with the plan"
 	wordRecovered = "An earlier run was interrupted while it wrote: finished it first."
 	wordDryRun    = "Nothing was written (--dry-run)."
 	wordPending   = "the install is not complete: the plan above is to be applied"
