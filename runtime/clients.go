@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrClientNotFound: no client has that id.
+// ErrClientNotFound says that no client has that id.
 var ErrClientNotFound = errors.New("lockspire: client not found")
 
 // How a client proves who it is (RFC 6749 §2.3, RFC 7591 §2).

@@ -33,6 +33,9 @@ const (
 	typIDToken     = "JWT"
 )
 
+// keyActive is the state of the one key for each algorithm that signs.
+const keyActive = "active"
+
 // rsaBits is the least that RFC 7518 §3.3 allows, and 112 bits of strength.
 const rsaBits = 2048
 
@@ -107,23 +110,7 @@ func openKeyring(ctx context.Context, s *store, secrets *secretSet, now func() t
 // create makes an active key unless there is one. N replicas that start at
 // once all try; the unique index lets one row in and the others read it.
 func (k *keyring) create(ctx context.Context, alg string) error {
-	private, err := generateKey(alg)
-	if err != nil {
-		return err
-	}
-	kid, err := thumbprint(private.Public())
-	if err != nil {
-		return err
-	}
-	public, err := json.Marshal(publicJWK(private.Public(), kid, alg))
-	if err != nil {
-		return err
-	}
-	plain, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return err
-	}
-	secretID, sealed, err := k.secrets.seal(labelSigningKey, sealContext(kid, alg), plain)
+	row, err := k.newRow(alg)
 	if err != nil {
 		return err
 	}
@@ -131,16 +118,39 @@ func (k *keyring) create(ctx context.Context, alg string) error {
 	return k.store.write(ctx, func(t tx) error {
 		inserted, err := claimed(t.exec(ctx, `INSERT INTO @.lockspire_keys
 			(kid, alg, state, public_jwk, sealed, secret_id, created_at, activated_at)
-			VALUES ($1, $2, 'active', $3, $4, $5, $6, $7)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT DO NOTHING`,
-			kid, alg, string(public), sealed, secretID, micros(now), micros(now)))
+			row.kid, row.alg, row.state, row.public, row.sealed, row.secretID, micros(now), micros(now)))
 		if err != nil || !inserted {
 			return err
 		}
 		e := newEvent(now, "key.created")
-		e.Detail = map[string]string{"kid": kid, "alg": alg}
+		e.Detail = map[string]string{"kid": row.kid, "alg": row.alg}
 		return t.audit(ctx, e)
 	})
+}
+
+// newRow generates an active key for alg and seals it.
+func (k *keyring) newRow(alg string) (keyRow, error) {
+	private, err := generateKey(alg)
+	if err != nil {
+		return keyRow{}, err
+	}
+	kid, err := thumbprint(private.Public())
+	if err != nil {
+		return keyRow{}, err
+	}
+	public, err := json.Marshal(publicJWK(private.Public(), kid, alg))
+	if err != nil {
+		return keyRow{}, err
+	}
+	plain, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return keyRow{}, err
+	}
+	row := keyRow{kid: kid, alg: alg, state: keyActive, public: string(public)}
+	row.secretID, row.sealed, err = k.secrets.seal(labelSigningKey, sealContext(kid, alg), plain)
+	return row, err
 }
 
 // load replaces the copy in memory by what the rows say.
@@ -157,7 +167,7 @@ func (k *keyring) load(ctx context.Context) error {
 			return err
 		}
 		set.byKID[key.kid] = key
-		if key.state == "active" {
+		if key.state == keyActive {
 			set.active[key.alg] = key
 		}
 		published.Keys = append(published.Keys, key.public)
@@ -170,8 +180,8 @@ func (k *keyring) load(ctx context.Context) error {
 }
 
 type keyRow struct {
-	kid, alg, state, secretID string
-	sealed                    []byte
+	kid, alg, state, public, secretID string
+	sealed                            []byte
 }
 
 func (k *keyring) readRows(ctx context.Context) ([]keyRow, error) {
@@ -196,7 +206,7 @@ func (k *keyring) readRows(ctx context.Context) ([]keyRow, error) {
 // open unseals a row and checks that the key in it is the one it claims to be.
 func (k *keyring) open(row keyRow) (*signingKey, error) {
 	if !k.secrets.has(row.secretID) {
-		return nil, fmt.Errorf("Secrets: signing key %s is sealed with the secret whose id is %s, which is not listed; add that secret after the current one", row.kid, row.secretID)
+		return nil, fmt.Errorf("Config.Secrets: signing key %s is sealed with the secret whose id is %s, which is not listed; add that secret after the current one", row.kid, row.secretID)
 	}
 	plain, err := k.secrets.open(row.secretID, labelSigningKey, sealContext(row.kid, row.alg), row.sealed)
 	if err != nil {

@@ -214,12 +214,12 @@ func checkSchema(ctx context.Context, s *store) error {
 	}
 	switch {
 	case status.Version == 0:
-		return fmt.Errorf("DB: there are no lockspire_* tables; run your migrations, or: %s", command)
+		return fmt.Errorf("Config.DB: there are no lockspire_* tables; run your migrations, or: %s", command)
 	case status.Version < status.Latest:
-		return fmt.Errorf("DB: the lockspire_* tables are at version %d and this runtime needs %d; run your migrations, or: %s",
+		return fmt.Errorf("Config.DB: the lockspire_* tables are at version %d and this runtime needs %d; run your migrations, or: %s",
 			status.Version, status.Latest, command)
 	case status.MinRuntime > status.Latest:
-		return fmt.Errorf("DB: the lockspire_* tables are at version %d, for runtimes that bring schema %d or later; this one (%s) brings %d; upgrade it: go get github.com/lockspire/lockspire/runtime@latest",
+		return fmt.Errorf("Config.DB: the lockspire_* tables are at version %d, for runtimes that bring schema %d or later; this one (%s) brings %d; upgrade it: go get github.com/lockspire/lockspire/runtime@latest",
 			status.Version, status.MinRuntime, Version, status.Latest)
 	}
 	return nil
@@ -252,7 +252,7 @@ func claimIssuer(ctx context.Context, s *store, issuer string) error {
 		}
 	}
 	if owner != issuer {
-		return fmt.Errorf("Issuer: the lockspire_* tables belong to %s; %s needs tables of its own (another database, or Config.Schema)", owner, issuer)
+		return fmt.Errorf("Config.Issuer: the lockspire_* tables belong to %s; %s needs tables of its own (another database, or Config.Schema)", owner, issuer)
 	}
 	return nil
 }

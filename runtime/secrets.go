@@ -37,12 +37,12 @@ type secretSet struct {
 // newSecretSet checks secrets and derives their ids. The first is current.
 func newSecretSet(secrets [][]byte) (*secretSet, error) {
 	if len(secrets) == 0 {
-		return nil, errors.New("Secrets: at least one secret of 32 random bytes is required")
+		return nil, errors.New("Config.Secrets: at least one secret of 32 random bytes is required")
 	}
 	set := &secretSet{byID: make(map[string][]byte, len(secrets))}
 	for i, secret := range secrets {
 		if len(secret) < minSecretBytes {
-			return nil, fmt.Errorf("Secrets[%d]: %d bytes long; at least %d random bytes are required", i, len(secret), minSecretBytes)
+			return nil, fmt.Errorf("Config.Secrets[%d]: %d bytes long; at least %d random bytes are required", i, len(secret), minSecretBytes)
 		}
 		id := secretID(secret)
 		if i == 0 {
@@ -129,7 +129,7 @@ func (s *secretSet) open(secretID, label, bound string, sealed []byte) ([]byte, 
 func (s *secretSet) aead(secretID, label string) (cipher.AEAD, error) {
 	key, ok := s.subkey(secretID, label)
 	if !ok {
-		return nil, fmt.Errorf("Secrets: the secret with id %s is not listed", secretID)
+		return nil, fmt.Errorf("Config.Secrets: the secret with id %s is not listed", secretID)
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {

@@ -62,7 +62,9 @@ func checkSQLiteConn(ctx context.Context, conn *sql.Conn, spell func(pragma, val
 		return fmt.Errorf("%w: PRAGMA database_list: %w", errUnavailable, err)
 	}
 	var problems []error
-	refuse := func(format string, args ...any) { problems = append(problems, fmt.Errorf("DB: "+format, args...)) }
+	refuse := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("Config.DB: "+format, args...))
+	}
 	if !atLeastVersion(version, 3, 35) {
 		refuse("SQLite %s is too old; 3.35 or later is needed (RETURNING)", version)
 	}
