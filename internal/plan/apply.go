@@ -45,7 +45,7 @@ func (p *Plan) apply(ctx context.Context, d disk) (Result, error) {
 	}
 	l, err := acquire(p.Root, d)
 	if err != nil {
-		return Result{}, err
+		return Result{}, writeFailed(p.Root, err, p.ordered())
 	}
 	defer l.release()
 	if pending, err := Pending(p.Root); err != nil {
@@ -64,10 +64,10 @@ func (p *Plan) applyLocked(ctx context.Context, d disk) (Result, error) {
 	changes := p.ordered()
 	t := txn{disk: d, root: p.Root, id: rand.Text()[:12]}
 	if err := t.stage(ctx, changes, p.undoes); err != nil {
-		return Result{}, errors.Join(p.stagingFailed(err, changes), t.discard())
+		return Result{}, errors.Join(writeFailed(p.Root, err, changes), t.discard())
 	}
 	if err := t.commit(); err != nil && !t.committed() {
-		return Result{}, errors.Join(p.stagingFailed(err, changes), t.discard())
+		return Result{}, errors.Join(writeFailed(p.Root, err, changes), t.discard())
 	}
 	return t.forward()
 }
@@ -214,8 +214,9 @@ func (t txn) commit() error {
 	return t.syncDir(t.dir())
 }
 
-// stagingFailed turns a failed write into the refusal a person can act on.
-func (p *Plan) stagingFailed(err error, changes []Change) error {
+// writeFailed turns a failure before the commit point into the refusal a person
+// can act on.
+func writeFailed(root string, err error, changes []Change) error {
 	if _, ok := AsRefusals(err); ok {
 		return err
 	}
@@ -223,12 +224,13 @@ func (p *Plan) stagingFailed(err error, changes []Change) error {
 		return &Refusal{Exit: 3, What: "interrupted before the commit point; nothing was written"}
 	}
 	if isDiskFull(err) {
+		const block = 4096 // what a short file takes on most file systems
 		var need uint64
 		for _, c := range changes {
-			need += uint64(len(c.After))
+			need += (uint64(len(c.After)) + block - 1) / block * block
 		}
-		what := fmt.Sprintf("no space left on the device: the plan needs %d bytes", need)
-		if free, ok := freeBytes(p.Root); ok {
+		what := fmt.Sprintf("no space left on the device: the plan needs about %d bytes", need)
+		if free, ok := freeBytes(root); ok {
 			what += fmt.Sprintf(" and %d are free", free)
 		}
 		return &Refusal{Exit: 3, What: what + "; nothing was written", Next: "df -h ."}

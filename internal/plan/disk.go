@@ -59,6 +59,10 @@ func (d disk) keep(old, name string) error {
 	if os.Link(old, name) == nil {
 		return nil
 	}
+	return d.keepCopy(old, name)
+}
+
+func (d disk) keepCopy(old, name string) error {
 	data, err := os.ReadFile(old)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -18,39 +17,53 @@ type lock struct {
 	file *os.File
 }
 
-// acquire takes the lock or refuses with exit 3 when another run has it.
+// acquire takes the lock or refuses with exit 3 when another run has it. A
+// failure leaves nothing behind.
 func acquire(root string, d disk) (*lock, error) {
-	name := filepath.Join(root, stateDir, "lock")
 	for range 100 {
-		if err := d.mkdir(filepath.Dir(name)); err != nil {
-			return nil, fmt.Errorf("lock the module: %w", err)
-		}
-		if err := d.step("lock", name); err != nil {
+		l, err := tryAcquire(root, d)
+		if err != nil {
+			removeIfEmpty(d, filepath.Join(root, stateDir))
 			return nil, err
 		}
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // another run ended and took the directory with it
+		if l != nil {
+			return l, nil
 		}
-		if err != nil {
-			return nil, fmt.Errorf("lock the module: %w", err)
-		}
-		ok, err := tryLock(f)
-		if err != nil || !ok {
-			_ = f.Close()
-			if err != nil {
-				return nil, fmt.Errorf("lock the module: %w", err)
-			}
-			return nil, &Refusal{Exit: 3, Path: stateDir + "/lock", What: "another lockspire run is in progress in this module", Next: "wait for it to end and run the command again"}
-		}
-		if held, err1 := f.Stat(); err1 == nil {
-			if there, err2 := os.Stat(name); err2 == nil && os.SameFile(held, there) {
-				return &lock{disk: d, root: root, file: f}, nil
-			}
-		}
-		_ = f.Close() // the run before removed this name after we had opened it
 	}
 	return nil, &Refusal{Exit: 3, Path: stateDir + "/lock", What: "other lockspire runs keep starting in this module", Next: "run the command again"}
+}
+
+// tryAcquire is (nil, nil) when a run that just ended took the name away.
+func tryAcquire(root string, d disk) (*lock, error) {
+	name := filepath.Join(root, stateDir, "lock")
+	if err := d.mkdir(filepath.Dir(name)); err != nil {
+		return nil, err
+	}
+	if err := d.step("lock", name); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ok, err := tryLock(f)
+	if err == nil && !ok {
+		err = &Refusal{Exit: 3, Path: stateDir + "/lock", What: "another lockspire run is in progress in this module", Next: "wait for it to end and run the command again"}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	held, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if there, err := os.Stat(name); err != nil || !os.SameFile(held, there) {
+		return nil, f.Close()
+	}
+	return &lock{disk: d, root: root, file: f}, nil
 }
 
 // release gives the lock back and leaves no trace of it.

@@ -22,7 +22,7 @@ func recoverAll(root string, d disk) (Result, error) {
 	}
 	l, err := acquire(root, d)
 	if err != nil {
-		return Result{}, err
+		return Result{}, writeFailed(root, err, nil)
 	}
 	defer l.release()
 	return clearAway(root, d)

@@ -27,7 +27,7 @@ func undo(root string, d disk) (Result, error) {
 	}
 	l, err := acquire(root, d)
 	if err != nil {
-		return Result{}, err
+		return Result{}, writeFailed(root, err, nil)
 	}
 	defer l.release()
 	if _, err := clearAway(root, d); err != nil {
