@@ -1,0 +1,53 @@
+// Package web is the application's routes.
+package web
+
+import (
+	"context"
+	"database/sql"
+	"html/template"
+	"net/http"
+
+	"example.com/sigra-host/internal/signin"
+	"example.com/sigra-host/scope"
+)
+
+// New returns the application's handler on db, whose tables it brings up to
+// date.
+func New(ctx context.Context, db *sql.DB) (http.Handler, error) {
+	people, err := signin.Open(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	people.Routes(mux)
+
+	// Every other address is a page.
+	mux.HandleFunc("GET /", home)
+	return scope.Middleware(people.Scope, mux), nil
+}
+
+var pages = template.Must(template.New("home.html").Parse(`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Harbour</title>
+</head>
+<body>
+<main>
+<h1>Harbour</h1>
+{{with .User}}<p>Signed in as {{.Name}}.</p>
+<form method="post" action="/sign-out"><button>Sign out</button></form>
+{{else}}<p><a href="/sign-in">Sign in</a></p>{{end}}
+</main>
+</body>
+</html>
+`))
+
+func home(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/" {
+		http.NotFound(w, r)
+		return
+	}
+	signin.Render(w, http.StatusOK, pages, "home.html", scope.Current(r.Context()))
+}
