@@ -2,10 +2,14 @@ module example.com/sigra-host
 
 go 1.26.0
 
-require modernc.org/sqlite v1.62.0
+require (
+	github.com/lockspire/lockspire/runtime v0.0.0-00010101000000-000000000000
+	modernc.org/sqlite v1.62.0
+)
 
 require (
 	github.com/dustin/go-humanize v1.1.0 // indirect
+	github.com/go-jose/go-jose/v4 v4.1.9 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect

@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 
+	"example.com/sigra-host/internal/authserver"
 	"example.com/sigra-host/internal/signin"
 	"example.com/sigra-host/scope"
 )
@@ -20,6 +21,9 @@ func New(ctx context.Context, db *sql.DB) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	people.Routes(mux)
+	if _, err = authserver.Mount(mux, authserver.Host{DB: db}); err != nil {
+		return nil, err
+	}
 
 	// Every other address is a page.
 	mux.HandleFunc("GET /", home)
