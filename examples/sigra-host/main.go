@@ -69,11 +69,7 @@ var trialSecret = []byte("for trying it out only")
 
 // addTrialUser adds someone to try the example as.
 func addTrialUser(ctx context.Context, db *sql.DB) error {
-	people, err := signin.Open(ctx, db)
-	if err != nil {
-		return err
-	}
-	if _, err := people.AddUser(ctx, "mira@harbour.example", "Mira Quay", "ebb-and-flood", trialSecret); err != nil {
+	if _, err := signin.New(db).AddUser(ctx, "mira@harbour.example", "Mira Quay", "ebb-and-flood", trialSecret); err != nil {
 		return err
 	}
 	fmt.Println("sign in as mira@harbour.example, password ebb-and-flood; for the code run: go run . code")

@@ -3,12 +3,16 @@
 package authserver_test
 
 import (
+	"crypto/rand"
 	"database/sql"
-	"errors"
+	"encoding/base64"
 	"net/http"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"example.com/sigra-host/internal/signin"
+	"example.com/sigra-host/internal/web"
 	"github.com/lockspire/lockspire/runtime/lockspiretest"
 	_ "modernc.org/sqlite"
 )
@@ -26,26 +30,33 @@ func openTestDB(t *testing.T) *sql.DB {
 	return db
 }
 
-// hostHandler returns the application's whole handler on db, as main serves it, with its own
-// sessions and one user who can sign in. TestSeam takes a client through it. As long as it
-// returns nil, TestSeam only says so.
-//
-//	return app.NewRouter(db)
-//
-// Where the router is in package main, which cannot be imported, call lockspiretest.Walk from
-// a test there instead.
+const (
+	email    = "mira@harbour.example"
+	password = "ebb-and-flood"
+)
+
+var totpSecret = []byte("a secret of the test")
+
+// hostHandler returns the application's whole handler on db, with one user who
+// can sign in.
 func hostHandler(t *testing.T, db *sql.DB) http.Handler {
 	t.Helper()
-	return nil
+	t.Setenv("LOCKSPIRE_SECRETS", base64.StdEncoding.EncodeToString([]byte(rand.Text()+rand.Text())))
+	handler, err := web.New(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signin.New(db).AddUser(t.Context(), email, "Mira Quay", password, totpSecret); err != nil {
+		t.Fatal(err)
+	}
+	return handler
 }
 
-// signIn takes the browser through your sign-in, from the login page on which an authorization
-// request ended:
-//
-//	return login.Form("password").Submit("email", "alice@example.com", "password", "correct horse")
-//
-// It returns the page on which the browser ends after your last step redirected to return_to:
-// the consent page.
+// signIn takes both steps: the password, then the code.
 func signIn(browser *lockspiretest.Browser, login *lockspiretest.Page) (*lockspiretest.Page, error) {
-	return nil, errors.New("authserver_test.go: signIn is not written yet")
+	second, err := login.Form("password").Submit("email", email, "password", password)
+	if err != nil {
+		return nil, err
+	}
+	return second.Form("code").Submit("code", signin.Code(totpSecret, time.Now()))
 }

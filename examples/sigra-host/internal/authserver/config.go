@@ -73,6 +73,7 @@ func newConfig(host Host) (lockspire.Config, error) {
 		Scopes: []lockspire.Scope{
 			{Name: "profile", Title: "See your name", Description: "Your name and the like, not your e-mail address."},
 			{Name: "email", Title: "See your e-mail address"},
+			{Name: "berths:read", Title: "See your berths", Description: "Which berths you have, not who visits them."},
 			// An API of your own, which people may untick:
 			// {Name: "orders:read", Title: "Read your orders", Optional: true},
 		},

@@ -45,12 +45,13 @@ var errRefused = errors.New("signin: refused")
 // Store keeps users and sessions. It is safe for concurrent use.
 type Store struct{ db *sql.DB }
 
-// Open returns the store on db and makes its tables where they are missing.
-func Open(ctx context.Context, db *sql.DB) (*Store, error) {
-	if _, err := db.ExecContext(ctx, schema); err != nil {
-		return nil, err
-	}
-	return &Store{db}, nil
+// New returns the store on db.
+func New(db *sql.DB) *Store { return &Store{db} }
+
+// CreateTables makes the tables of the store where they are missing.
+func (s *Store) CreateTables(ctx context.Context) error {
+	_, err := s.db.ExecContext(ctx, schema)
+	return err
 }
 
 // AddUser adds a user, or returns the one with that e-mail address as it is.

@@ -4,8 +4,11 @@ package web
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"html/template"
 	"net/http"
+
+	lockspire "github.com/lockspire/lockspire/runtime"
 
 	"example.com/sigra-host/internal/authserver"
 	"example.com/sigra-host/internal/signin"
@@ -15,15 +18,19 @@ import (
 // New returns the application's handler on db, whose tables it brings up to
 // date.
 func New(ctx context.Context, db *sql.DB) (http.Handler, error) {
-	people, err := signin.Open(ctx, db)
-	if err != nil {
+	people := signin.New(db)
+	if err := people.CreateTables(ctx); err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	people.Routes(mux)
-	if _, err = authserver.Mount(mux, authserver.Host{DB: db}); err != nil {
+	provider, err := authserver.Mount(mux, authserver.Host{DB: db})
+	if err != nil {
 		return nil, err
 	}
+
+	// The API that third parties call, with an access token.
+	mux.Handle("GET /api/berths", provider.Protect(lockspire.RequireScope("berths:read"))(http.HandlerFunc(berths)))
 
 	// Every other address is a page.
 	mux.HandleFunc("GET /", home)
@@ -47,6 +54,20 @@ var pages = template.Must(template.New("home.html").Parse(`<!doctype html>
 </body>
 </html>
 `))
+
+// berths answers for the person whose token it is: the subject is our user id.
+func berths(w http.ResponseWriter, r *http.Request) {
+	token, ok := lockspire.TokenFrom(r.Context())
+	if !ok {
+		http.Error(w, "not reached through Protect", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(struct {
+		Owner  string   `json:"owner"`
+		Berths []string `json:"berths"`
+	}{token.Subject, []string{"A7", "C12"}})
+}
 
 func home(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/" {
