@@ -99,7 +99,9 @@ func TestA88AttemptWithoutProofRevokesNothingAndTheFifthBurns(t *testing.T) {
 		partner, other := h.newApp(), h.newApp()
 		wrong := []func(code string) tokens{
 			func(code string) tokens { return other.redeem(code, "redirect_uri", "") },
-			func(code string) tokens { return partner.redeem(code, "code_verifier", "", "code_verifier", wrongVerifier) },
+			func(code string) tokens {
+				return partner.redeem(code, "code_verifier", "", "code_verifier", wrongVerifier)
+			},
 			func(code string) tokens {
 				return partner.redeem(code, "redirect_uri", "", "redirect_uri", "https://partner.example/other")
 			},

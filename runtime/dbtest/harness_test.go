@@ -330,7 +330,9 @@ func (b *browser) do(method, target string, form url.Values, headers ...string) 
 	return p
 }
 
-func (b *browser) get(target string, headers ...string) page { return b.do("GET", target, nil, headers...) }
+func (b *browser) get(target string, headers ...string) page {
+	return b.do("GET", target, nil, headers...)
+}
 
 // follow goes on to the first page that leads nowhere or out of the host.
 func (b *browser) follow(p page) page {
@@ -586,4 +588,43 @@ func (l *lockedBuffer) String() string {
 func onEngines(t *testing.T, fn func(t *testing.T, h *host), changes ...func(*lockspire.Config)) {
 	t.Helper()
 	forEachEngine(t, func(t *testing.T, db *sql.DB, engine lockspire.Dialect) { fn(t, newHost(t, db, engine, changes...)) })
+}
+
+// dump prints every row of every lockspire_* table.
+func dump(t testing.TB, h *host) string {
+	t.Helper()
+	var out strings.Builder
+	for _, table := range []string{"meta", "clients", "client_secrets", "keys", "grants", "interactions", "families", "codes", "refresh_tokens", "revoked_tokens", "audit"} {
+		rows, err := h.db.QueryContext(t.Context(), "SELECT * FROM lockspire_"+table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		columns, err := rows.Columns()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rows.Next() {
+			values := make([]any, len(columns))
+			for i := range values {
+				values[i] = new(sql.RawBytes)
+			}
+			if err := rows.Scan(values...); err != nil {
+				t.Fatal(err)
+			}
+			for i, value := range values {
+				fmt.Fprintf(&out, "%s.%s=%s\n", table, columns[i], *value.(*sql.RawBytes))
+			}
+		}
+		if err := rows.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out.String()
+}
+
+// dump prints every event.
+func (l *eventLog) dump() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return fmt.Sprintf("%+v", l.events)
 }
