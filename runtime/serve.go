@@ -60,7 +60,7 @@ func (p *Provider) find(path string) (endpoint, bool) {
 		return found, true
 	}
 	id, ok := strings.CutPrefix(path, p.config.MountPath+interactionsPrefix)
-	if !ok || strings.Contains(id, "/") {
+	if !ok {
 		return endpoint{}, false
 	}
 	return endpoint{

@@ -118,7 +118,8 @@ func (p *people) CurrentAccount(r *http.Request) (lockspire.Account, error) {
 		return lockspire.Account{}, err
 	}
 	cookie, err := r.Cookie("session")
-	if err != nil {
+	if err != nil || r.Header.Get("Sec-Fetch-Site") == "cross-site" {
+		// The cookie is SameSite=Strict; a browser would not have sent it.
 		return lockspire.Account{}, lockspire.ErrNotSignedIn
 	}
 	p.mu.Lock()
