@@ -235,3 +235,12 @@ func (p *Provider) insertFamily(ctx context.Context, t tx, a *approval, grantID 
 		scopes, resources, named, micros(a.at), micros(end))
 	return err
 }
+
+// familyEnd is when nothing of a family can be live any more. Evidence of
+// replay is kept until then, so a family without refresh tokens is short.
+func (p *Provider) familyEnd(refreshable bool, now time.Time) time.Time {
+	if refreshable {
+		return now.Add(p.config.TTLs.RefreshAbsolute)
+	}
+	return now.Add(p.config.TTLs.Code + p.config.TTLs.AccessToken + 10*time.Minute)
+}

@@ -92,7 +92,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if account == nil && !request.prompts("none") && r.Header.Get("Sec-Fetch-Site") == "cross-site" {
-		return p.askAgain(w, r, request)
+		return p.askAgain(w, r, client, request)
 	}
 	request.judge(account, infoOf(r).arrived)
 	if account == nil || request.demandsLogin(account) {

@@ -37,8 +37,15 @@ func (p *Provider) authenticateClient(r *http.Request) (Client, error) {
 	if err != nil {
 		return Client{}, err
 	}
+	key := p.limitKey(r, presented.clientID)
+	if key != "" && p.failed.count(key, 0, p.now()) >= maxAuthFailures {
+		return Client{}, errTooMany
+	}
 	client, err := p.provenClient(r.Context(), presented)
 	if err != nil {
+		if key != "" && !errors.Is(err, errUnavailable) {
+			p.failed.count(key, 1, p.now())
+		}
 		return Client{}, err
 	}
 	infoOf(r).clientID = client.ID

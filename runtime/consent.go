@@ -6,10 +6,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
-	"time"
 )
 
 // foreignFields change what was asked, so a consent form that carries one was
@@ -309,97 +307,4 @@ func (p *Provider) repeat(w http.ResponseWriter, r *http.Request, i *interaction
 	}
 	p.leave(w, r, p.responseURL(i.request.target(), "code", code))
 	return nil
-}
-
-// jsonList is how a list of strings is stored.
-func jsonList(list []string) (string, error) {
-	if list == nil {
-		list = []string{}
-	}
-	encoded, err := json.Marshal(list)
-	return string(encoded), err
-}
-
-func parseList(stored string) ([]string, error) {
-	var list []string
-	if err := json.Unmarshal([]byte(stored), &list); err != nil {
-		return nil, fmt.Errorf("reading a stored list: %w", err)
-	}
-	return list, nil
-}
-
-// standingGrant is the live grant of a subject to a client; its id is "" when
-// there is none.
-type standingGrant struct {
-	id                string
-	scopes, resources []string
-}
-
-func (p *Provider) liveGrant(ctx context.Context, subject, clientID string) (standingGrant, error) {
-	var g standingGrant
-	var scopes, resources string
-	err := p.store.read().queryRow(ctx, `SELECT id, scopes, resources FROM @.lockspire_grants
-		WHERE subject = $1 AND client_id = $2 AND revoked_at IS NULL`, subject, clientID).Scan(&g.id, &scopes, &resources)
-	if errors.Is(err, sql.ErrNoRows) {
-		return g, nil
-	}
-	if err != nil {
-		return g, p.store.fault(err)
-	}
-	if g.scopes, err = parseList(scopes); err != nil {
-		return g, err
-	}
-	g.resources, err = parseList(resources)
-	return g, err
-}
-
-// mayRemember reports whether earlier consent to client may answer for the
-// user. It never does where another program could have begun the request or
-// could receive the answer: public clients and private-use schemes (unless an
-// operator vouches for the client), and loopback redirects (RFC 8252 §8.6).
-func mayRemember(client Client, redirectURI string) bool {
-	switch kindOfRedirect(redirectURI) {
-	case redirectLoopback:
-		return false
-	case redirectPrivateScheme:
-		return client.Trusted
-	}
-	return client.Trusted || client.Confidential()
-}
-
-// remembered reports whether the account's earlier consent covers all that
-// request asks for, and if so prepares the approval.
-func (p *Provider) remembered(ctx context.Context, client Client, request *authRequest, account Account) (*approval, bool, error) {
-	if !mayRemember(client, request.RedirectURI) || request.prompts("consent") {
-		return nil, false, nil
-	}
-	if slices.Contains(request.Scopes, scopeOffline) && !client.Trusted {
-		// Access that outlasts the visit is asked for each time: prompt=consent
-		// is implied (OIDC Core §11).
-		return nil, false, nil
-	}
-	grant, err := p.liveGrant(ctx, account.Subject, client.ID)
-	if err != nil {
-		return nil, false, err
-	}
-	if grant.id == "" || !subset(request.Scopes, grant.scopes) || !subset(request.Resources, grant.resources) {
-		return nil, false, nil
-	}
-	if _, err := p.accountBySubject(ctx, account.Subject); errors.Is(err, ErrAccountGone) {
-		return nil, false, errAccessDenied
-	} else if err != nil {
-		return nil, false, err
-	}
-	a := p.newApproval(client, request, account, request.Scopes)
-	a.grantID, a.code = grant.id, newToken()
-	return a, true, nil
-}
-
-// familyEnd is when nothing of a family can be live any more. Evidence of
-// replay is kept until then, so a family without refresh tokens is short.
-func (p *Provider) familyEnd(refreshable bool, now time.Time) time.Time {
-	if refreshable {
-		return now.Add(p.config.TTLs.RefreshAbsolute)
-	}
-	return now.Add(p.config.TTLs.Code + p.config.TTLs.AccessToken + 10*time.Minute)
 }

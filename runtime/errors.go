@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 )
 
 // oauthError is every refusal and fault that a client or a person is told
@@ -88,19 +89,22 @@ const (
 
 // fail is the one place that answers a refusal or fault, and logs it.
 func (p *Provider) fail(w http.ResponseWriter, r *http.Request, err error, form errorForm) {
-	e := asOAuthError(err)
+	e := *asOAuthError(err)
 	if e.status == 0 {
 		e.status = http.StatusBadRequest
 	}
-	p.logRefusal(r, e)
-	if e.status == http.StatusServiceUnavailable {
+	p.logRefusal(r, &e)
+	switch e.status {
+	case http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "5")
+	case http.StatusTooManyRequests:
+		w.Header().Set("Retry-After", strconv.Itoa(int(limitWindow.Seconds())))
 	}
 	switch {
 	case form == asJSON:
-		p.failJSON(w, e)
+		p.failJSON(w, &e)
 	case e.redirect == nil || e.status >= 500:
-		p.errorPage(w, r, e)
+		p.errorPage(w, r, &e)
 	default:
 		location := p.responseURL(e.redirect, "error", e.code, "error_description", e.description)
 		if form == asLeavePage {
@@ -149,12 +153,14 @@ func (p *Provider) logRefusal(r *http.Request, e *oauthError) {
 	attrs := []slog.Attr{
 		slog.String("request_id", info.id),
 		slog.String("endpoint", info.endpoint),
-		slog.String("client_id", info.clientID),
 		slog.String("error", e.code),
 		slog.String("description", e.description),
 		slog.Int("status", e.status),
 	}
 	level, message := slog.LevelInfo, "lockspire: request refused"
+	if info.clientID != "" {
+		attrs = append(attrs, slog.String("client_id", info.clientID))
+	}
 	if e.cause != nil {
 		attrs = append(attrs, slog.String("cause", e.cause.Error()))
 	}

@@ -52,6 +52,9 @@ var (
 // startInteraction stores request and ties it to the browser. It is only
 // called once client and redirect URI are proven.
 func (p *Provider) startInteraction(w http.ResponseWriter, r *http.Request, client Client, request *authRequest, bounces int) (*interaction, error) {
+	if err := p.limitInteractions(r, client.ID); err != nil {
+		return nil, err
+	}
 	i := &interaction{
 		id: newToken(), client: client, request: request, state: interactionPending, bounces: bounces,
 		expiresAt: p.now().Add(p.config.TTLs.Interaction),
@@ -124,11 +127,7 @@ func (p *Provider) loginURL(r *http.Request, i *interaction, need Need) string {
 // askAgain stores the request and has the browser come back from a page of our
 // own. A host's SameSite=Strict session cookie is not sent on the way in from
 // another site, so only the second request shows who is signed in.
-func (p *Provider) askAgain(w http.ResponseWriter, r *http.Request, request *authRequest) error {
-	client, err := p.liveClient(r.Context(), request.ClientID)
-	if err != nil {
-		return err
-	}
+func (p *Provider) askAgain(w http.ResponseWriter, r *http.Request, client Client, request *authRequest) error {
 	i, err := p.startInteraction(w, r, client, request, 0)
 	if err != nil {
 		return err
@@ -153,12 +152,12 @@ func (p *Provider) beginLogin(w http.ResponseWriter, r *http.Request, client Cli
 func (p *Provider) beginConsent(w http.ResponseWriter, r *http.Request, client Client, request *authRequest, account Account) error {
 	a, remembered, err := p.remembered(r.Context(), client, request, account)
 	if err != nil {
-		return asOAuthError(err).to(request.target())
+		return err
 	}
 	if remembered {
 		issued, err := p.issueRemembered(r.Context(), a)
 		if err != nil {
-			return asOAuthError(err).to(request.target())
+			return err
 		}
 		if issued {
 			seeOther(w, p.responseURL(request.target(), "code", a.code))
@@ -228,13 +227,13 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, i *interactio
 	}
 	a, remembered, err := p.remembered(r.Context(), i.client, i.request, *account)
 	if err != nil {
-		return asOAuthError(err).to(i.request.target())
+		return err
 	}
 	if remembered {
 		a.interaction = i
 		issued, err := p.issueRemembered(r.Context(), a)
 		if err != nil {
-			return asOAuthError(err).to(i.request.target())
+			return err
 		}
 		if issued {
 			p.leave(w, r, p.responseURL(i.request.target(), "code", a.code))

@@ -88,21 +88,29 @@ func (p *Provider) page(w http.ResponseWriter, r *http.Request, status int) (non
 
 // errorPage tells a person in fixed words that the request went no further.
 func (p *Provider) errorPage(w http.ResponseWriter, r *http.Request, e *oauthError) {
+	if p.config.Pages.Error == nil {
+		p.builtInErrorPage(w, r, e)
+		return
+	}
+	p.config.Pages.Error(w, r, p.describeError(w, r, e))
+}
+
+func (p *Provider) builtInErrorPage(w http.ResponseWriter, r *http.Request, e *oauthError) {
+	page := p.describeError(w, r, e)
+	w.WriteHeader(page.Status)
+	plainErrorPage.Execute(w, page)
+}
+
+func (p *Provider) describeError(w http.ResponseWriter, r *http.Request, e *oauthError) ErrorPage {
 	nonce := p.page(w, r, http.StatusOK)
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	page := ErrorPage{
+	return ErrorPage{
 		Status:    e.status,
 		Title:     errorTitle(e.status),
 		Message:   e.description,
 		RequestID: infoOf(r).id,
 		Nonce:     nonce,
 	}
-	if p.config.Pages.Error != nil {
-		p.config.Pages.Error(w, r, page)
-		return
-	}
-	w.WriteHeader(page.Status)
-	plainErrorPage.Execute(w, page)
 }
 
 func errorTitle(status int) string {
@@ -111,7 +119,7 @@ func errorTitle(status int) string {
 		return "This form cannot be accepted"
 	case status == http.StatusNotFound:
 		return "There is nothing here"
-	case status == http.StatusServiceUnavailable:
+	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
 		return "Please try again in a moment"
 	case status >= 500:
 		return "Something went wrong"

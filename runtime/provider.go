@@ -26,6 +26,9 @@ type Provider struct {
 	lastUse lastUse
 	warned  sync.Map
 
+	// begun counts interactions, failed client authentication.
+	begun, failed limiter
+
 	// closing ends when stop is called. Each Run holds running for reading.
 	closing context.Context
 	stop    context.CancelFunc

@@ -133,8 +133,16 @@ func (p *Provider) recovered(w http.ResponseWriter, r *http.Request, form errorF
 		slog.String("request_id", infoOf(r).id),
 		slog.String("type", fmt.Sprintf("%T", value)),
 		slog.String("stack", string(debug.Stack())))
-	p.fail(w, r, &oauthError{code: "server_error", status: http.StatusInternalServerError, description: "The server met an unexpected condition."}, form)
+	e := asOAuthError(errPanic)
+	if form == asJSON {
+		p.failJSON(w, e)
+		return
+	}
+	// Not the host's page: it may be what panicked.
+	p.builtInErrorPage(w, r, e)
 }
+
+var errPanic = errors.New("panic")
 
 // newProvider checks everything that can be checked before the first request.
 func newProvider(ctx context.Context, config Config) (*Provider, error) {

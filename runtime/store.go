@@ -3,6 +3,7 @@ package lockspire
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -247,4 +248,21 @@ func fromMicros(n sql.NullInt64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(n.Int64).UTC()
+}
+
+// jsonList is how a list of strings is stored.
+func jsonList(list []string) (string, error) {
+	if list == nil {
+		list = []string{}
+	}
+	encoded, err := json.Marshal(list)
+	return string(encoded), err
+}
+
+func parseList(stored string) ([]string, error) {
+	var list []string
+	if err := json.Unmarshal([]byte(stored), &list); err != nil {
+		return nil, fmt.Errorf("reading a stored list: %w", err)
+	}
+	return list, nil
 }
