@@ -190,6 +190,10 @@ type Mount struct {
 	Package string // import path of the generated package
 	Callee  string // "Mount" or "MustMount"
 	Func    string // enclosing function
+	// Prefix is what the groups and sub-routers between the served router and this call put before every path;
+	// PrefixKnown is false when it cannot be decided.
+	Prefix      string
+	PrefixKnown bool
 }
 
 // Main is a main package.

@@ -77,10 +77,27 @@ func findMounts(ix *index) {
 		if c.unit.pkg == f.unit.pkg && isOurs(c.unit.file) {
 			continue // MustMount calls Mount
 		}
-		r.Mounts = append(r.Mounts, Mount{r.Position(c.expr.Pos()), m.Pkg().Path(), m.Name(), c.fn.name()})
+		mount := Mount{Position: r.Position(c.expr.Pos()), Package: m.Pkg().Path(), Callee: m.Name(), Func: c.fn.name()}
+		if len(c.expr.Args) > 0 {
+			mount.Prefix, mount.PrefixKnown = prefixOf(ix.origins(c.expr.Args[0]))
+		}
+		r.Mounts = append(r.Mounts, mount)
 	}
 	slices.SortFunc(r.Mounts, func(a, b Mount) int { return comparePositions(a.Position, b.Position) })
 	slices.SortFunc(r.Providers, comparePositions)
+}
+
+// prefixOf is the group prefix that all origins of a router agree on.
+func prefixOf(origins []origin) (string, bool) {
+	for _, o := range origins {
+		if o.kind == nil && !o.isDefault || o.unknown || o.prefix != origins[0].prefix {
+			return "", false
+		}
+	}
+	if len(origins) == 0 {
+		return "", false
+	}
+	return origins[0].prefix, true
 }
 
 // isOurs reports whether a file carries the header of managed files.
@@ -149,6 +166,15 @@ func (r *Repo) PackageName(path string) string {
 		return p.Name
 	}
 	return ""
+}
+
+// Types returns the types of a loaded package, of the module or of a dependency, nil when it was not loaded.
+// Dependencies have no function bodies.
+func (r *Repo) Types(path string) *types.Package {
+	if p := r.deps[path]; p != nil {
+		return p.Types
+	}
+	return nil
 }
 
 // CanImport reports whether a new package, which the package at routerPath is going to import, may itself import
