@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/mod/semver"
+
 	"github.com/lockspire/lockspire/internal/plan"
 )
 
@@ -102,6 +104,10 @@ func prepare(o Options) (*demo, error) {
 			return nil, &plan.Refusal{Exit: 2, What: fmt.Sprintf("--runtime-dir %s holds no Go module", o.RuntimeDir),
 				Next: "Give the runtime directory of a Lockspire checkout, for example: --runtime-dir runtime"}
 		}
+	}
+	if o.RuntimeDir == "" && !semver.IsValid(o.Version) {
+		return nil, &plan.Refusal{Exit: 3, What: "this lockspire is a development build, which has no published runtime",
+			Next: "lockspire demo --runtime-dir <lockspire checkout>/runtime"}
 	}
 	d := &demo{Options: o, hostDir: filepath.Join(dir, "fieldnotes"), partnerDir: filepath.Join(dir, "almanac")}
 	hostPort, err := freePort("localhost", 7171)

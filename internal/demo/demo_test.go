@@ -83,6 +83,14 @@ func TestARuntimeDirectoryWithoutAModuleIsWrongUsage(t *testing.T) {
 	}
 }
 
+func TestADevelopmentBuildAsksForItsRuntime(t *testing.T) {
+	var refusal *plan.Refusal
+	_, err := prepare(Options{Dir: t.TempDir(), Version: "(devel)"})
+	if !errors.As(err, &refusal) || refusal.Exit != 3 || !strings.Contains(refusal.Next, "--runtime-dir") {
+		t.Fatalf("err is %v, want a refusal with exit 3 that names --runtime-dir", err)
+	}
+}
+
 func TestAFormIsReadAsABrowserWouldSendIt(t *testing.T) {
 	u, _ := url.Parse("http://localhost:1/login?x=1")
 	p := &page{url: u, header: http.Header{}, body: `<!doctype html><html><head><style nonce="n">a > b { }</style></head><body>
