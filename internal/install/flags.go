@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/semver"
 
@@ -23,6 +24,9 @@ const (
 
 // normalise checks what can be checked without looking at the host. Every flag at fault is named.
 func (o Options) normalise() (Options, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	var refusals plan.Refusals
 	usage := func(what, next string) { refusals = append(refusals, &plan.Refusal{Exit: 2, What: what, Next: next}) }
 

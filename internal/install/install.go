@@ -60,9 +60,6 @@ type Options struct {
 // Run installs. The error is plan.Refusals with an exit code of its own, or a failure of ours. Nothing is written when
 // there is an error, except that an interrupted earlier run has been finished.
 func Run(ctx context.Context, o Options) error {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	flags, err := o.normalise()
 	if err != nil {
 		return err

@@ -164,6 +164,9 @@ func (j *job) found() []string {
 	}
 	if r := j.router; r != nil {
 		add("router", "%s %s in %s, %s:%d", r.Type, r.Expr, r.Func, r.File, r.Line)
+		for _, w := range r.Wrappers {
+			add("around it", "%s, %s:%d", w.Func, w.File, w.Line)
+		}
 		if r.Login != nil && j.LoginPath == "" {
 			add("sign-in", "%s, %s:%d", r.Login.Path, r.Login.File, r.Login.Line)
 		}
@@ -234,8 +237,13 @@ func (j *job) todo(rendered []templates.File) []string {
 		out = append(out, "Call Mount where your routes are registered, after the session middleware:\n"+
 			"import \""+j.in.ImportPath()+"\"\n"+strings.Join(j.pastedCall(), "\n"))
 	}
-	out = append(out, fmt.Sprintf("Write the account resolver, %s: who is signed in, and what clients may know of them.",
-		at(rendered, "account_resolver", "CurrentAccount(")))
+	resolver := fmt.Sprintf("Write the account resolver, %s: who is signed in, and what clients may know of them.",
+		at(rendered, "account_resolver", "CurrentAccount("))
+	if j.router != nil && j.router.Insert.InMain {
+		resolver += fmt.Sprintf("\nNothing can import package main: give Host a func field for what it needs from there (%s).",
+			at(rendered, "config", "type Host "))
+	}
+	out = append(out, resolver)
 	login := "Make your sign-in bring return_to and interaction_id through every step to the last redirect"
 	if j.router != nil && j.router.Login != nil && j.router.Login.Path == j.in.LoginPath {
 		login += fmt.Sprintf(": %s is at %s:%d.", j.in.LoginPath, j.router.Login.File, j.router.Login.Line)
@@ -268,7 +276,8 @@ func (j *job) todo(rendered []templates.File) []string {
 		"In production set the issuer and a secret; on loopback both have defaults:\n"+
 			"export LOCKSPIRE_ISSUER="+issuer+"\nexport LOCKSPIRE_SECRETS=\"$(openssl rand -base64 32)\"",
 		"Run the smoke test now, and verify in CI:\ngo test ./"+j.in.Package+"\nlockspire verify",
-		"Register the first client:\nlockspire client create --help",
+		"Register the first client, on the database that LOCKSPIRE_DATABASE_URL names:\n"+
+			"lockspire client create --name \"Partner\" --redirect-uri https://partner.example/callback",
 	)
 	return out
 }
