@@ -36,6 +36,7 @@ type serverMetadata struct {
 	CodeChallengeMethods   []string `json:"code_challenge_methods_supported"`
 	ClaimTypesSupported    []string `json:"claim_types_supported"`
 	ClaimsSupported        []string `json:"claims_supported"`
+	PromptValues           []string `json:"prompt_values_supported"`
 
 	IssParameter               bool `json:"authorization_response_iss_parameter_supported"`
 	ClaimsParameter            bool `json:"claims_parameter_supported"`
@@ -109,6 +110,7 @@ func describeServer(config Config) serverMetadata {
 		CodeChallengeMethods:   []string{"S256"},
 		ClaimTypesSupported:    []string{"normal"},
 		ClaimsSupported:        []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"},
+		PromptValues:           []string{"none", "login", "consent", "select_account", "create"},
 
 		IssParameter:       true,
 		ProtectedResources: []string{},

@@ -42,6 +42,7 @@ const goldenServerMetadata = `{
   "code_challenge_methods_supported": ["S256"],
   "claim_types_supported": ["normal"],
   "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid", "email", "email_verified"],
+  "prompt_values_supported": ["none", "login", "consent", "select_account", "create"],
   "authorization_response_iss_parameter_supported": true,
   "claims_parameter_supported": false,
   "request_parameter_supported": false,

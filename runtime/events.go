@@ -3,8 +3,14 @@ package lockspire
 import "time"
 
 // Event is one audit record. Names are stable, dotted and past tense:
-// "consent.approved", "code.redeemed", "code.replayed", "refresh.rotated",
-// "refresh.reused", "grant.revoked", "client.created", "client.disabled".
+//
+//   - consent.approved, consent.remembered (a code without a page),
+//     consent.denied, consent.aborted (a form that was tampered with);
+//   - code.redeemed, code.refused (an attempt without proof), code.replayed;
+//   - refresh.rotated, refresh.refused (another client's token),
+//     refresh.reused, refresh.revoked, access_token.revoked,
+//     revocation.refused;
+//   - grant.revoked, client.created, client.disabled, key.created.
 type Event struct {
 	ID       string
 	At       time.Time

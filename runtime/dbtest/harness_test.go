@@ -567,6 +567,29 @@ func inParallel(n int, fn func(i int)) {
 	done.Wait()
 }
 
+// gate holds callers back until n of them wait, so that all have read before
+// the first writes. It gives up after ten seconds.
+type gate struct {
+	mu      sync.Mutex
+	missing int
+	open    chan struct{}
+}
+
+func newGate(n int) *gate { return &gate{missing: n, open: make(chan struct{})} }
+
+func (g *gate) wait(context.Context) error {
+	g.mu.Lock()
+	if g.missing--; g.missing == 0 {
+		close(g.open)
+	}
+	g.mu.Unlock()
+	select {
+	case <-g.open:
+	case <-time.After(10 * time.Second):
+	}
+	return nil
+}
+
 // lockedBuffer is a log that may be written to and read at once.
 type lockedBuffer struct {
 	mu sync.Mutex

@@ -184,6 +184,7 @@ func TestA47ParallelApprovalsIssueOneCode(t *testing.T) {
 		if tokenPattern.FindString(second.body) != tokenPattern.FindString(shown.body) {
 			t.Error("a second tab has another decision token")
 		}
+		h.people.visit = newGate(parallel).wait
 		var mu sync.Mutex
 		codes := map[string]int{}
 		inParallel(parallel, func(int) {
@@ -196,6 +197,7 @@ func TestA47ParallelApprovalsIssueOneCode(t *testing.T) {
 		if len(codes) != 1 || h.codes() != 1 {
 			t.Fatalf("%d codes answered, %d stored", len(codes), h.codes())
 		}
+		h.people.visit = nil
 		wantPage(t, "deny after approve", b.decide(shown, lockspire.DecisionDeny))
 		wantPage(t, "another choice after approve", b.decide(shown, lockspire.DecisionApprove))
 		for code := range codes {
