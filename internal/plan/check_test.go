@@ -194,7 +194,7 @@ func TestI09CheckWithVendorWorksWithoutModuleCache(t *testing.T) {
 	if err := p.Resolve(t.Context(), env); err != nil {
 		t.Fatal(err)
 	}
-	offline := Env{Environ: append(env.Environ, "GOPROXY=off", "GOMODCACHE="+t.TempDir())}
+	offline := Env{Environ: append(env.Environ, "GOFLAGS=-mod=vendor", "GOPROXY=off", "GOMODCACHE="+t.TempDir())}
 	before := tree(t, root)
 	if err := p.Check(t.Context(), offline); err != nil {
 		t.Fatal(err)
@@ -231,6 +231,7 @@ func TestI11CheckOverridesModMod(t *testing.T) {
 	root := t.TempDir()
 	writeTree(t, root, files)
 	goCmd(t, env, root, "mod", "tidy")
+	writeTree(t, root, map[string]string{"lacks/l.go": "package lacks\n\nimport _ \"example.test/old\"\n"})
 	p := runtimePlan(t, root)
 	if err := checked(t, p, root, env); err != nil {
 		t.Fatal(err)

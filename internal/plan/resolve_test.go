@@ -4,162 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-
-	"github.com/lockspire/lockspire/internal/plan/plantest"
 )
-
-// The stand-ins for our runtime and its one requirement. The real ones are
-// bigger and change; what matters here is their shape: two packages, one of them
-// with embedded files, a requirement, and files that vendoring leaves out.
-var standIns = map[string]map[string]string{
-	"jose": {
-		"go.mod":       "module example.test/jose/v4\n\ngo 1.24.0\n",
-		"LICENSE":      "jose license\n",
-		"jose.go":      "package jose\n\nimport \"example.test/jose/v4/cipher\"\n\nfunc Sign() string { return cipher.Seal() }\n",
-		"jose_test.go": "package jose\n",
-		"tool.go":      "//go:build ignore\n\npackage main\n",
-		"win.go":       "//go:build windows && !cgo\n\npackage jose\n",
-		"cipher/c.go":  "package cipher\n\nfunc Seal() string { return \"\" }\n",
-		"unused/u.go":  "package unused\n",
-		"README.md":    "jose\n",
-	},
-	"runtime": {
-		"go.mod":                   "module example.test/runtime\n\ngo 1.24.0\n\nrequire example.test/jose/v4 v4.1.0\n",
-		"runtime.go":               "package runtime\n\nimport (\n\t\"example.test/jose/v4\"\n\t\"example.test/runtime/migrations\"\n)\n\nfunc New() string { return jose.Sign() + migrations.One }\n",
-		"migrations/m.go":          "package migrations\n\nimport _ \"embed\"\n\n//go:embed sql/one.sql\nvar One string\n\n//go:embed all:more\nvar More string\n",
-		"migrations/sql/one.sql":   "create table one ();\n",
-		"migrations/more/.two.sql": "create table two ();\n",
-		"admin/a.go":               "package admin\n",
-		"NOTICE":                   "notice\n",
-	},
-	"other": {
-		"go.mod":     "module example.test/other\n\ngo 1.21\n",
-		"o.go":       "package other\n\nfunc F() {}\n",
-		"LICENSE.md": "other\n",
-	},
-	// old requires an old jose without using it, and has no pruned graph.
-	"old": {
-		"go.mod": "module example.test/old\n\ngo 1.13\n\nrequire example.test/jose/v4 v4.0.0\n",
-		"o.go":   "package old\n\nfunc F() {}\n",
-	},
-	// ahead requires a newer jose without using it.
-	"ahead": {
-		"go.mod": "module example.test/ahead\n\ngo 1.21\n\nrequire example.test/jose/v4 v4.2.0\n",
-		"a.go":   "package ahead\n\nfunc F() {}\n",
-	},
-}
-
-// proxy is the environment of a proxy directory with the stand-ins and a module
-// cache of its own.
-var proxy = sync.OnceValues(func() (env []string, err error) {
-	dir, err := os.MkdirTemp("", "lockspire-plan-test-")
-	if err != nil {
-		return nil, err
-	}
-	cleanups = append(cleanups, func() { _ = os.RemoveAll(dir) })
-	files := filepath.Join(dir, "proxy")
-	for _, v := range []struct{ name, version string }{
-		{"jose", "v4.0.0"}, {"jose", "v4.1.0"}, {"jose", "v4.2.0"},
-		{"runtime", "v0.1.0"}, {"runtime", "v0.2.0"}, {"other", "v1.0.0"}, {"old", "v1.0.0"}, {"ahead", "v1.0.0"},
-	} {
-		src := filepath.Join(dir, "src", v.name+"@"+v.version)
-		for name, content := range standIns[v.name] {
-			name = filepath.Join(src, filepath.FromSlash(name))
-			if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-				return nil, err
-			}
-			if err := os.WriteFile(name, []byte(strings.ReplaceAll(content, "$V", v.version)), 0o666); err != nil {
-				return nil, err
-			}
-		}
-		if v.version == "v0.2.0" {
-			// A release that drops a file, so that vendoring has one to remove.
-			if err := os.Remove(filepath.Join(src, "NOTICE")); err != nil {
-				return nil, err
-			}
-		}
-		if _, err := plantest.As(files, src, v.version); err != nil {
-			return nil, err
-		}
-	}
-	return []string{
-		"GOPROXY=file://" + filepath.ToSlash(files), "GONOSUMDB=example.test/*", "GOFLAGS=-modcacherw",
-		"GOMODCACHE=" + filepath.Join(dir, "cache"), "GOWORK=", "GOTOOLCHAIN=local",
-	}, nil
-})
-
-var cleanups []func()
-
-func testEnv(t *testing.T, extra ...string) Env {
-	t.Helper()
-	env, err := proxy()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Env{Environ: append(append(os.Environ(), env...), extra...)}
-}
-
-// goCmd runs the real go command, which is the oracle of these tests.
-func goCmd(t *testing.T, env Env, dir string, args ...string) string {
-	t.Helper()
-	cmd := exec.Command("go", args...)
-	cmd.Dir = dir
-	cmd.Env = append(env.Environ, "PWD="+dir)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-func module1(goMod string) map[string]string {
-	return map[string]string{
-		"go.mod":  goMod,
-		"main.go": "package main\n\nimport \"example.test/other\"\n\nfunc main() { other.F() }\n",
-	}
-}
-
-const useRuntime = "package authserver\n\nimport \"example.test/runtime\"\n\nfunc Mount() string { return runtime.New() }\n"
-
-// runtimePlan wants the runtime and has the code that imports it.
-func runtimePlan(t *testing.T, root string) *Plan {
-	t.Helper()
-	p := &Plan{Root: root, Modules: []Module{{Path: "example.test/runtime", Version: "v0.1.0"}}}
-	c, err := p.File("internal/authserver/gen.go", Managed, []byte(useRuntime), "routes")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.Add(c)
-	return p
-}
-
-func resolveAndApply(t *testing.T, p *Plan, env Env) {
-	t.Helper()
-	before := tree(t, p.Root)
-	if err := p.Resolve(t.Context(), env); err != nil {
-		t.Fatal(err)
-	}
-	if d := differences(before, tree(t, p.Root)); len(d) > 0 {
-		t.Fatalf("Resolve wrote below the host: %q", d)
-	}
-	if _, err := p.Apply(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func readFile(t *testing.T, name string) string {
-	t.Helper()
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
 
 // hosts are go.mod files as they are found: the go command wrote the first
 // group, people the second.
@@ -173,6 +21,7 @@ var hosts = map[string]string{
 	"jose direct and older":   "module example.test/host\n\ngo 1.24.0\n\nrequire (\n\texample.test/jose/v4 v4.0.0\n\texample.test/other v1.0.0\n)\n",
 	"jose direct and newer":   "module example.test/host\n\ngo 1.24.0\n\nrequire (\n\texample.test/jose/v4 v4.2.0\n\texample.test/other v1.0.0\n)\n",
 	"jose indirect and older": "module example.test/host\n\ngo 1.24.0\n\nrequire (\n\texample.test/old v1.0.0\n\texample.test/other v1.0.0\n)\n\nrequire example.test/jose/v4 v4.0.0 // indirect\n",
+	"both blocks":             "module example.test/host\n\ngo 1.24.0\n\nrequire (\n\texample.test/other v1.0.0\n\texample.test/zeta v1.0.0\n)\n\nrequire example.test/yota v1.0.0 // indirect\n",
 	"other statements":        "module example.test/host // the host\n\ngo 1.24.0\n\ntoolchain go1.26.0\n\ngodebug default=go1.24\n\nrequire example.test/other v1.0.0\n\nexclude example.test/other v1.9.0\n\nignore ./web\n\nretract v1.0.1 // broken\n",
 }
 
@@ -186,7 +35,7 @@ func TestResolveWritesWhatGoModTidyWrites(t *testing.T) {
 			files := module1(goMod)
 			// Tidy keeps only what is imported.
 			var imports strings.Builder
-			for _, m := range []string{"example.test/jose/v4", "example.test/old", "example.test/ahead"} {
+			for _, m := range []string{"example.test/jose/v4", "example.test/old", "example.test/ahead", "example.test/zeta"} {
 				if strings.Contains(goMod, m+" ") && !strings.Contains(goMod, m+" v4.0.0 // indirect") {
 					fmt.Fprintf(&imports, "import _ %q\n", m)
 				}
@@ -463,102 +312,6 @@ func TestI06ResolveRefusesAWorkspaceBelowTheRuntime(t *testing.T) {
 	err := runtimePlan(t, root).Resolve(t.Context(), env)
 	if rs, ok := AsRefusals(err); !ok || rs.ExitCode() != 1 || rs[0].Path != "../go.work" || rs[0].Next != "go work edit -go=1.24.0" {
 		t.Errorf("got %v", err)
-	}
-}
-
-// I09. What is spliced into vendor/ is what go mod vendor writes.
-func TestI09ResolveVendorsWhatGoModVendorVendors(t *testing.T) {
-	env := testEnv(t)
-	replaced := "module example.test/host\n\ngo 1.24.0\n\nrequire example.test/other v1.0.0\n\nreplace example.test/jose/v4 v4.1.0 => example.test/jose/v4 v4.2.0\n"
-	for name, goMod := range map[string]string{"fresh": hosts["one line"], "jose vendored and older": hosts["jose direct and older"], "jose replaced": replaced} {
-		t.Run(name, func(t *testing.T) {
-			root := t.TempDir()
-			files := module1(goMod)
-			if strings.Contains(goMod, "jose/v4 v4.0.0") {
-				files["jose.go"] = "package main\n\nimport _ \"example.test/jose/v4/unused\"\n"
-			}
-			writeTree(t, root, files)
-			goCmd(t, env, root, "mod", "tidy")
-			goCmd(t, env, root, "mod", "vendor")
-			p := runtimePlan(t, root)
-			resolveAndApply(t, p, env)
-			goCmd(t, env, root, "build", "-mod=vendor", "./...")
-			vendored(t, env, root)
-
-			// The next release: a file is gone there.
-			p = runtimePlan(t, root)
-			p.Modules[0].Version = "v0.2.0"
-			resolveAndApply(t, p, env)
-			vendored(t, env, root)
-		})
-	}
-}
-
-// vendored compares root/vendor with what the go command makes of the same go.mod.
-func vendored(t *testing.T, env Env, root string) {
-	t.Helper()
-	oracle := filepath.Join(t.TempDir(), "oracle")
-	copyTree(t, root, oracle)
-	goCmd(t, env, oracle, "mod", "vendor")
-	if d := differences(tree(t, filepath.Join(oracle, "vendor")), tree(t, filepath.Join(root, "vendor"))); len(d) > 0 {
-		t.Errorf("vendor/ differs from go mod vendor:\n%s", strings.Join(d, "\n"))
-	}
-}
-
-// I09 for go work vendor: vendor/ lies beside go.work, above the module.
-func TestI09ResolveVendorsIntoAWorkspace(t *testing.T) {
-	env := testEnv(t)
-	base := t.TempDir()
-	root := filepath.Join(base, "host")
-	writeTree(t, filepath.Join(base, "runtime"), standIns["runtime"])
-	writeTree(t, root, module1("module example.test/host\n\ngo 1.24.0\n\nrequire example.test/other v1.0.0\n\nreplace example.test/runtime => ../runtime\n"))
-	writeTree(t, base, map[string]string{"go.work": "go 1.24.0\n\nuse ./host\n"})
-	goCmd(t, Env{Environ: append(env.Environ, "GOWORK=off")}, root, "mod", "tidy")
-	goCmd(t, env, base, "work", "vendor")
-	p := runtimePlan(t, root)
-	p.Modules[0].Version = "v0.0.0-00010101000000-000000000000"
-	resolveAndApply(t, p, env)
-	goCmd(t, env, root, "build", "-mod=vendor", "./...")
-	oracle := filepath.Join(t.TempDir(), "oracle")
-	copyTree(t, base, oracle)
-	goCmd(t, env, oracle, "work", "vendor")
-	if d := differences(tree(t, filepath.Join(oracle, "vendor")), tree(t, filepath.Join(base, "vendor"))); len(d) > 0 {
-		t.Errorf("vendor/ differs from go work vendor:\n%s", strings.Join(d, "\n"))
-	}
-}
-
-// I10.
-func TestI10ResolveRefusesAnInconsistentVendorDirectory(t *testing.T) {
-	env := testEnv(t)
-	root := t.TempDir()
-	writeTree(t, root, module1(hosts["one line"]))
-	goCmd(t, env, root, "mod", "tidy")
-	goCmd(t, env, root, "mod", "vendor")
-	writeTree(t, root, map[string]string{"go.mod": strings.Replace(hosts["one line"], "v1.0.0", "v1.0.1", 1)})
-	err := runtimePlan(t, root).Resolve(t.Context(), env)
-	if rs, ok := AsRefusals(err); !ok || rs.ExitCode() != 3 || rs[0].Next != "go mod vendor" || rs[0].Path != "vendor/modules.txt" {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestNoVendorLeavesTheCommandToTheUser(t *testing.T) {
-	env := testEnv(t)
-	root := t.TempDir()
-	writeTree(t, root, module1(hosts["one line"]))
-	goCmd(t, env, root, "mod", "tidy")
-	goCmd(t, env, root, "mod", "vendor")
-	env.NoVendor = true
-	p := runtimePlan(t, root)
-	if err := p.Resolve(t.Context(), env); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range p.ordered() {
-		if isVendor(c.Path) {
-			t.Errorf("plans %s", c.Path)
-		}
-	}
-	if len(p.Todo) != 1 || !strings.Contains(p.Todo[0], "go mod vendor") {
-		t.Errorf("todo: %q", p.Todo)
 	}
 }
 
