@@ -104,10 +104,10 @@ func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token s
 	revoked := false
 	err = p.store.write(ctx, func(t tx) error {
 		var err error
-		// The row outlives the token by more than any leeway, so that a
-		// revoked token has none (A147).
+		// The row stays until no clock would take the token any more, so that
+		// a revoked token has no leeway (A147).
 		revoked, err = claimed(t.exec(ctx, `INSERT INTO @.lockspire_revoked_tokens (jti, expires_at)
-			VALUES ($1, $2) ON CONFLICT DO NOTHING`, claims.jti, micros(claims.expiresAt.Add(2*clockLeeway))))
+			VALUES ($1, $2) ON CONFLICT DO NOTHING`, claims.jti, micros(claims.expiresAt.Add(clockLeeway))))
 		if err != nil || !revoked {
 			return err
 		}

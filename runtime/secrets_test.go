@@ -98,6 +98,9 @@ func TestSealedBytesOpenOnlyWhereTheyBelong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if plain, err := set.open(id, labelSigningKey, "row/1", sealed); err != nil || string(plain) != "plaintext" {
+		t.Fatalf("in its own place: %q %v", plain, err)
+	}
 	for name, open := range map[string]func() ([]byte, error){
 		"another row":   func() ([]byte, error) { return set.open(id, labelSigningKey, "row/2", sealed) },
 		"another label": func() ([]byte, error) { return set.open(id, labelCode, "row/1", sealed) },

@@ -124,10 +124,13 @@ func TestA140WhereATokenMayBe(t *testing.T) {
 		for _, request := range requests {
 			w := request.send(api(p), target)
 			wantChallenge(t, "resource, "+request.name, w, request.status, request.code)
-			if want := `resource_metadata="https://app.example/.well-known/oauth-protected-resource"`; !strings.Contains(w.Header().Get("WWW-Authenticate"), want) {
-				t.Errorf("%s: %q lacks %s", request.name, w.Header().Get("WWW-Authenticate"), want)
+			info := request.send(p, testIssuer+"/userinfo")
+			wantChallenge(t, "userinfo, "+request.name, info, request.status, request.code)
+			for _, challenge := range []string{w.Header().Get("WWW-Authenticate"), info.Header().Get("WWW-Authenticate")} {
+				if want := `resource_metadata="https://app.example/.well-known/oauth-protected-resource"`; !strings.Contains(challenge, want) {
+					t.Errorf("%s: %q lacks %s", request.name, challenge, want)
+				}
 			}
-			wantChallenge(t, "userinfo, "+request.name, request.send(p, testIssuer+"/userinfo"), request.status, request.code)
 		}
 	})
 }

@@ -200,6 +200,7 @@ func seed(t testing.TB, p *lockspire.Provider, db *sql.DB, name string, now time
 			VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 			"rt_"+name+[]string{"1", "0"}[i], hash[:], s.familyID, client.ID, now.UnixMicro(), year, year)
 	}
+	mustExec(t, db, "UPDATE lockspire_refresh_tokens SET rotated_at = $1 WHERE id = $2", now.UnixMicro(), "rt_"+name+"0")
 	return s
 }
 

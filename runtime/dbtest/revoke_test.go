@@ -56,6 +56,10 @@ func TestA139RevokingAnAccessTokenKillsItAlone(t *testing.T) {
 		if w := callAPI(p, sibling); w.Code != 200 {
 			t.Errorf("a sibling died too: %d", w.Code)
 		}
+		if n := count(t, db, "SELECT COUNT(*) FROM lockspire_revoked_tokens WHERE jti = $1 AND expires_at >= $2",
+			claims["jti"], clock.Now().Add(11*time.Minute).UnixMicro()); n != 1 {
+			t.Error("the entry ends before the token's leeway does")
+		}
 		// The entry outlives the token and every leeway.
 		clock.advance(10*time.Minute + 59*time.Second)
 		runFor(t, p, 0)

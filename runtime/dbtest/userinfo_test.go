@@ -83,9 +83,9 @@ func TestA151AccountThatIsGoneHasNoUserinfo(t *testing.T) {
 		config := baseConfig(db, engine)
 		clock := newClock()
 		config.Now = clock.Now
-		answer := error(lockspire.ErrAccountGone)
+		subject, answer := "alice", error(lockspire.ErrAccountGone)
 		config.Accounts = &alwaysAlice{bySubject: func(context.Context, string) (lockspire.Account, error) {
-			return lockspire.Account{Subject: "alice"}, answer
+			return lockspire.Account{Subject: subject}, answer
 		}}
 		p := mustNew(t, config)
 		token := accessToken(t, db, seed(t, p, db, "Partner", clock.Now()).claimsOf(clock.Now()))
@@ -97,6 +97,10 @@ func TestA151AccountThatIsGoneHasNoUserinfo(t *testing.T) {
 		answer = nil
 		if w := userinfo(p, token); w.Code != 200 {
 			t.Errorf("back again: %d", w.Code)
+		}
+		subject = "bob"
+		if w := userinfo(p, token); w.Code != 503 || strings.Contains(w.Body.String(), "bob") {
+			t.Errorf("the host answered for another account: %d %s", w.Code, w.Body)
 		}
 	})
 }
