@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/lockspire/lockspire/internal/plan"
 )
 
 // check is the demo without a person: sign-in, consent, tokens, the API, and
@@ -202,7 +204,8 @@ func (w *walk) step(what, method, path string, status int, take func() (*page, e
 
 func (w *walk) require(ok bool, format string, args ...any) {
 	if w.err == nil && !ok {
-		w.err = fmt.Errorf("step %02d: "+format, append([]any{w.steps}, args...)...)
+		w.err = &plan.Refusal{Exit: 1, What: fmt.Sprintf("step %02d: "+format, append([]any{w.steps}, args...)...),
+			Next: "cat " + w.demo.shown(logFile(w.demo.hostDir)) + " " + w.demo.shown(logFile(w.demo.partnerDir))}
 	}
 }
 

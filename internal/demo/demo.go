@@ -133,6 +133,7 @@ func (d *demo) setUp(ctx context.Context) error {
 		{"            a partner app, somebody else's:    " + d.shown(d.partnerDir), d.writePartner},
 		{"installing  lockspire install --yes --migrations runtime; the plan it printed: " + d.shown(d.planFile()), d.install},
 		{"filling in  what you would write by hand:" + d.listFilledIn(), d.fillIn},
+		{"verifying   lockspire verify", d.verify},
 		{"building    both programs (the first time takes a minute)", d.build},
 	}
 	for _, step := range steps {

@@ -6,6 +6,7 @@ import (
 	"go/format"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -162,5 +163,28 @@ func TestLockspireDoesNotKnowTheHostsItIsInstalledInto(t *testing.T) {
 				t.Errorf("%s depends on %s", dir, path)
 			}
 		}
+	}
+}
+
+func TestTheCheckEndsAtTheFirstAnswerThatDiffers(t *testing.T) {
+	requests := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests++
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	defer server.Close()
+	var out bytes.Buffer
+	w := &walk{ctx: t.Context(), demo: &demo{Options: Options{Out: &out}}, browser: newBrowser()}
+	w.open("as it should be", server.URL+"/a", http.StatusTeapot)
+	first := w.open("different", server.URL+"/b", http.StatusOK)
+	w.follow("never taken", first, "/c", http.StatusOK)
+	w.open("never taken", server.URL+"/d", http.StatusTeapot)
+
+	var refusal *plan.Refusal
+	if !errors.As(w.err, &refusal) || refusal.Exit != 1 || !strings.Contains(refusal.What, "step 02: partner/b answered 418, want 200") {
+		t.Fatalf("err is %v", w.err)
+	}
+	if lines := strings.Count(out.String(), "\n"); requests != 2 || lines != 2 {
+		t.Errorf("%d requests and %d lines, want 2 each:\n%s", requests, lines, out.String())
 	}
 }

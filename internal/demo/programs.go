@@ -106,10 +106,13 @@ type program struct {
 	err       error         // why it ended; read after done
 }
 
+// logFile is where the program built in dir writes what it has to say.
+func logFile(dir string) string { return dir + ".log" }
+
 // startProgram runs the program built in dir and waits until it answers at
 // ready.
 func startProgram(ctx context.Context, dir, ready string, env ...string) (*program, error) {
-	p := &program{name: filepath.Base(dir), log: dir + ".log", done: make(chan struct{})}
+	p := &program{name: filepath.Base(dir), log: logFile(dir), done: make(chan struct{})}
 	log, err := os.Create(p.log)
 	if err != nil {
 		return &program{}, err

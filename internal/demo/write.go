@@ -14,6 +14,7 @@ import (
 
 	"github.com/lockspire/lockspire/internal/install"
 	"github.com/lockspire/lockspire/internal/plan"
+	"github.com/lockspire/lockspire/internal/verify"
 	"github.com/lockspire/lockspire/templates"
 )
 
@@ -170,6 +171,20 @@ func (d *demo) fillIn(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// verify is `lockspire verify` in the host, which has nothing to say once the
+// seams are filled in.
+func (d *demo) verify(ctx context.Context) error {
+	report, err := verify.Run(ctx, verify.Options{Dir: d.hostDir, Env: d.environment()})
+	if err != nil || report.ExitCode() == 0 {
+		return err
+	}
+	var text bytes.Buffer
+	if err := report.Write(&text, verify.FormatText); err != nil {
+		return err
+	}
+	return &plan.Refusal{Exit: 1, What: "lockspire verify has findings in " + d.shown(d.hostDir), Next: text.String()}
 }
 
 func (d *demo) listFilledIn() string {

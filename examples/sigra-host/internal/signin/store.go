@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS sessions (
 );
 `
 
-// ErrNoUser: there is no such user, or they are disabled.
+// ErrNoUser says that there is no such user, or that they are disabled.
 var ErrNoUser = errors.New("signin: no such user")
 
 // errRefused: a password or code was wrong.

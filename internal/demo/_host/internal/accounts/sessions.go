@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ErrSignedOut: the request carries no live session.
+// ErrSignedOut says that the request carries no live session.
 var ErrSignedOut = errors.New("accounts: nobody is signed in")
 
 const (
