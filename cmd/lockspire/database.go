@@ -99,9 +99,7 @@ func quoteURL(c *pgx.ConnConfig) string {
 
 func openSQLite(ctx context.Context, given string, create bool) (*database, error) {
 	path, query, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(given, "sqlite:"), "file:"), "?")
-	if strings.HasPrefix(path, "//") { // sqlite://x.db and file:///x.db
-		path = strings.TrimPrefix(path, "//")
-	}
+	path = strings.TrimPrefix(path, "//") // sqlite://x.db and file:///x.db
 	memory := path == ":memory:" || strings.Contains(query, "mode=memory")
 	if info, err := os.Stat(path); !memory && err != nil && !create {
 		return nil, &plan.Refusal{Exit: exitEnvironment, What: fmt.Sprintf("SQLite file %s: %v", path, cause(err)),

@@ -17,8 +17,6 @@ func newDemo(t *terminal) *cobra.Command {
 it, fills in what a person would write by hand, and runs it on SQLite beside a
 partner app. An earlier demo in that directory is replaced.`,
 		Args: noArguments,
-		// Here --dir is where the demo goes, and not where the command runs.
-		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Version, _ = versions()
 			o.Out = t.out

@@ -64,7 +64,7 @@ func runInstall(cmd *cobra.Command, t *terminal, o install.Options) error {
 		o.Out = t.out
 	}
 	err := install.Run(cmd.Context(), o)
-	if cmd.Context().Err() == nil {
+	if err == nil || cmd.Context().Err() == nil {
 		t.printf("%s", result.String())
 	}
 	return err

@@ -56,7 +56,7 @@ func newRoot(t *terminal) *cobra.Command {
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.PersistentFlags().StringP("dir", "C", "", "run as if started in `<dir>`")
+	root.PersistentFlags().StringP("chdir", "C", "", "run as if started in `<dir>`")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return changeDir(cmd) }
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%v", err) })
@@ -66,16 +66,16 @@ func newRoot(t *terminal) *cobra.Command {
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(usageTemplate)
 	root.AddCommand(
-		newInstall(t), newUpgrade(t),
+		newInstall(t), newVerify(t), newUpgrade(t),
 		newClient(t), newMigrate(t),
-		newVersion(t),
+		newExplain(t), newVersion(t), newDemo(t),
 		exitCodesTopic(), databaseTopic(),
 	)
 	return root
 }
 
 func changeDir(cmd *cobra.Command) error {
-	dir, err := cmd.Flags().GetString("dir")
+	dir, err := cmd.Flags().GetString("chdir")
 	if err != nil || dir == "" {
 		return err
 	}

@@ -23,11 +23,12 @@ func (r *redactor) hide(dsn string) {
 	}
 	r.literal = append(r.literal, dsn)
 	r.hidePassword(passwordOf(dsn))
-	if u, err := url.Parse(dsn); err == nil {
-		for key, values := range u.Query() {
-			if strings.Contains(strings.ToLower(key), "password") {
-				r.hidePassword(values...)
-			}
+	// Not url.Parse: the rest of the URL may be broken.
+	_, query, _ := strings.Cut(dsn, "?")
+	values, _ := url.ParseQuery(query) // what parses is returned beside the error
+	for key, passwords := range values {
+		if strings.Contains(strings.ToLower(key), "password") {
+			r.hidePassword(passwords...)
 		}
 	}
 }
@@ -41,7 +42,8 @@ func (r *redactor) hidePassword(passwords ...string) {
 		}
 		r.literal = append(r.literal, p)
 		if plain, err := url.PathUnescape(p); err == nil {
-			r.literal = append(r.literal, plain, url.QueryEscape(plain), url.PathEscape(plain))
+			_, inURL, _ := strings.Cut(url.UserPassword("", plain).String(), ":")
+			r.literal = append(r.literal, plain, inURL, url.QueryEscape(plain), url.PathEscape(plain))
 		}
 	}
 }

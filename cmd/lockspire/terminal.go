@@ -147,9 +147,17 @@ func (t *terminal) failure(cmd *cobra.Command, err error) {
 	for _, r := range refusals {
 		t.warnf("error: %s", visibleLines(r.Error()))
 	}
-	if asked, _ := cmd.Flags().GetBool("json"); asked {
+	if wantsJSON(cmd) {
 		t.jsonFailure(refusals)
 	}
+}
+
+func wantsJSON(cmd *cobra.Command) bool {
+	if asked, err := cmd.Flags().GetBool("json"); err == nil && asked {
+		return true
+	}
+	format, err := cmd.Flags().GetString("format")
+	return err == nil && format == "json"
 }
 
 // useLine is how a command is called.

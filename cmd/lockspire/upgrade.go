@@ -64,7 +64,7 @@ func (o *upgradeOptions) run(cmd *cobra.Command, t *terminal) error {
 			return t.confirm(ctx, "Write these changes?", "--yes")
 		},
 	})
-	if report == nil || cmd.Context().Err() != nil {
+	if err != nil && (report == nil || cmd.Context().Err() != nil) {
 		return err
 	}
 	return o.show(t, report, asked, err)

@@ -236,8 +236,12 @@ func (w *work) finish(ctx context.Context, o Options) (*Report, error) {
 		return report, nil
 	}
 	if o.Confirm != nil {
-		if yes, err := o.Confirm(ctx, report); err != nil || !yes {
+		yes, err := o.Confirm(ctx, report)
+		if err != nil {
 			return report, err
+		}
+		if !yes {
+			return report, &plan.Refusal{Exit: 1, What: "nothing was written, as you asked", Next: "lockspire upgrade"}
 		}
 	}
 	result, err := w.plan.Apply(ctx)

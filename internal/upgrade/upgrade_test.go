@@ -485,7 +485,7 @@ func TestDeclinedPlanIsNotWritten(t *testing.T) {
 	report, err := run(t, root, withMount("const Routes = 8"), func(o *Options) {
 		o.Confirm = func(context.Context, *Report) (bool, error) { return false, nil }
 	})
-	if err != nil || report.Applied != nil || !reflect.DeepEqual(before, tree(t, root)) {
+	if refusals, ok := plan.AsRefusals(err); !ok || refusals.ExitCode() != 1 || report.Applied != nil || !reflect.DeepEqual(before, tree(t, root)) {
 		t.Errorf("applied %v, %v", report.Applied, err)
 	}
 }
