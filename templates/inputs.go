@@ -105,6 +105,9 @@ func (in Inputs) Validate() error {
 	if !LocalPath(in.LoginPath) {
 		bad("login_path", "%q is not a path on this origin", in.LoginPath)
 	}
+	if in.Issuer != "" && !issuerURL.MatchString(in.Issuer) {
+		bad("issuer", "%q is not a URL without query and fragment", in.Issuer)
+	}
 	if in.Schema != "" && (in.Engine != EnginePG || !SchemaName(in.Schema)) {
 		bad("schema", "%q is not a PostgreSQL schema name ([a-z_][a-z0-9_]{0,62})", in.Schema)
 	}
@@ -135,6 +138,7 @@ var (
 	importElements = regexp.MustCompile(`^[A-Za-z0-9_.~-]+(/[A-Za-z0-9_.~-]+)*$`)
 	// mountSegments are the unreserved characters of RFC 3986 in lower case: what every router takes literally.
 	mountSegments = regexp.MustCompile(`^(/[a-z0-9_.~-]+)+$`)
+	issuerURL     = regexp.MustCompile(`^https?://[a-z0-9.\[\]:-]+(/[A-Za-z0-9_.~/-]*)?$`)
 	loginPath     = regexp.MustCompile(`^/[A-Za-z0-9_.~/?&=%-]*$`)
 )
 

@@ -578,6 +578,15 @@ func TestConfirm(t *testing.T) {
 	refused(t, err, 3, "interrupted")
 }
 
+// I53: legal together, but a reader should know which wins.
+func TestPatternWithAHostNameIsAWarning(t *testing.T) {
+	repo := muxHost(t)
+	repo.Routers[0].Routes = append(repo.Routers[0].Routes, route("", "example.com/lockspire/", 30))
+	if got := decided(t, repo, Options{}).warnings(); len(got) != 1 || !strings.Contains(got[0], "web.go:30 example.com/lockspire/ goes before") {
+		t.Errorf("warnings: %q", got)
+	}
+}
+
 func TestCSRFAroundTheWholeRouterIsAWarning(t *testing.T) {
 	repo := muxHost(t)
 	repo.Routers[0].Wrappers = []hostrepo.Wrapper{{Func: "csrf.Protect(key)", Position: at3("main.go", 44)}}

@@ -223,6 +223,11 @@ func (j *job) warnings() []string {
 				w.File, w.Line, w.Func, strings.TrimSuffix(j.in.MountPath, "/"), strings.TrimSuffix(j.in.MountPath, "/")))
 		}
 	}
+	for _, r := range j.router.Routes {
+		if host, path, ok := strings.Cut(r.Pattern, "/"); r.Known && ok && host != "" && strings.HasPrefix("/"+path, j.in.MountPath+"/") {
+			out = append(out, fmt.Sprintf("%s:%d %s goes before the provider for that host name", r.File, r.Line, r.Pattern))
+		}
+	}
 	for _, p := range j.repo.Providers {
 		out = append(out, fmt.Sprintf("%s:%d calls lockspire.New by hand: with the generated Mount there are two providers", p.File, p.Line))
 	}
@@ -272,6 +277,8 @@ func (j *job) todo(rendered []templates.File) []string {
 	if issuer == "" {
 		issuer = "https://app.example" + prefix
 	}
+	out = append(out, "Guard the API that clients may call, with the provider that Mount returns:\n"+
+		"provider.Protect(lockspire.RequireScope(\"profile\"))(handler)")
 	out = append(out,
 		"In production set the issuer and a secret; on loopback both have defaults:\n"+
 			"export LOCKSPIRE_ISSUER="+issuer+"\nexport LOCKSPIRE_SECRETS=\"$(openssl rand -base64 32)\"",
