@@ -125,3 +125,20 @@ func TestPageTokenIsBoundToItsPartsAndTime(t *testing.T) {
 		t.Error("an old token was accepted")
 	}
 }
+
+func TestAFormThatTheHostsMiddlewareParsedIsReadAllTheSame(t *testing.T) {
+	body := "decision=approve&scope=a&scope=b&decision_token=t%2B1"
+	r := httptest.NewRequest("POST", "/lockspire/interactions/x", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if err := r.ParseForm(); err != nil {
+		t.Fatal(err)
+	}
+	r = withInfo(r, &requestInfo{})
+	form, err := readForm(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if form.get("decision_token") != "t+1" || len(form.all("scope")) != 2 || formOf(r).get("decision") != "approve" {
+		t.Errorf("read %v", form.values)
+	}
+}

@@ -143,6 +143,12 @@ func readForm(r *http.Request) (params, error) {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return params{}, &oauthError{code: "invalid_request", status: http.StatusUnsupportedMediaType, description: "The body must not be compressed."}
 	}
+	if r.PostForm != nil {
+		// The host's middleware, a CSRF library say, has read the body.
+		form := parseParams(r.PostForm.Encode())
+		infoOf(r).form = form
+		return form, nil
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		var tooLarge *http.MaxBytesError
