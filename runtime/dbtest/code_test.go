@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coreos/go-oidc/v3/oidc"
+
 	lockspire "github.com/lockspire/lockspire/runtime"
 )
 
@@ -18,10 +20,11 @@ func TestA86ParallelRedemptionIssuesOnce(t *testing.T) {
 		code := partner.code("scope", "openid offline_access notes:read")
 		// Everyone has read the unused code before anyone claims it.
 		h.people.visit = newGate(parallel).wait
+		replicas := []*app{partner, partner.on(h.replica())}
 		var mu sync.Mutex
 		var won []tokens
-		inParallel(parallel, func(int) {
-			got := partner.redeem(code)
+		inParallel(parallel, func(i int) {
+			got := replicas[i%2].redeem(code)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -280,4 +283,26 @@ func sameList(got any, want ...string) bool {
 		}
 	}
 	return true
+}
+
+func TestIDTokenAlgorithmIsTheClients(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		for alg, want := range map[string]string{"": "RS256", "RS256": "RS256", "ES256": "ES256"} {
+			partner := h.newApp(func(n *lockspire.NewClient) { n.IDTokenAlg = alg })
+			issuer, err := oidc.NewProvider(oidc.ClientContext(t.Context(), h.server.Client()), h.issuer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			verifier := issuer.Verifier(&oidc.Config{ClientID: partner.ID, SupportedSigningAlgs: []string{want}, Now: h.clock.Now})
+			got := partner.redeem(partner.code())
+			idToken, err := verifier.Verify(t.Context(), got.ID)
+			if err != nil {
+				t.Errorf("registered %q: %v", alg, err)
+				continue
+			}
+			if err := idToken.VerifyAccessToken(got.Access); err != nil {
+				t.Errorf("A98 at_hash: %v", err)
+			}
+		}
+	})
 }

@@ -35,7 +35,9 @@ type host struct {
 	clock    *clock
 	events   *eventLog
 	logs     *lockedBuffer
-	issuer   string
+	// issuer is where requests go; a replica's is not what tokens say.
+	issuer string
+	config lockspire.Config
 }
 
 // newHost starts a host. Changes to the configuration come last.
@@ -62,6 +64,7 @@ func newHost(t testing.TB, db *sql.DB, engine lockspire.Dialect, changes ...func
 	for _, change := range changes {
 		change(&config)
 	}
+	h.config = config
 	h.provider = mustNew(t, config)
 	mux.Handle("/", h.provider)
 	mux.HandleFunc("/login", h.people.serveLogin)
@@ -70,6 +73,28 @@ func newHost(t testing.TB, db *sql.DB, engine lockspire.Dialect, changes ...func
 		fmt.Fprintf(w, "notes of %s", token.Subject)
 	})))
 	return h
+}
+
+// replica starts a second process's worth of provider for the same issuer on
+// the same database.
+func (h *host) replica(changes ...func(*lockspire.Config)) *host {
+	h.t.Helper()
+	other := *h
+	for _, change := range changes {
+		change(&other.config)
+	}
+	other.provider = mustNew(h.t, other.config)
+	other.server = httptest.NewTLSServer(other.provider)
+	h.t.Cleanup(other.server.Close)
+	other.issuer = other.server.URL + "/lockspire"
+	return &other
+}
+
+// on returns the app as it talks to another replica.
+func (a *app) on(h *host) *app {
+	other := *a
+	other.h = h
+	return &other
 }
 
 // renderConsent is the host's consent page, with all that a test looks for.

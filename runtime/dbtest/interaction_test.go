@@ -1,6 +1,7 @@
 package dbtest
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -123,6 +124,22 @@ func TestA43AnotherSessionOrEpochSeesThePageAfresh(t *testing.T) {
 		h.people.set(func(p *people) { clear(p.sessions) })
 		if p := b.decide(shown, lockspire.DecisionApprove); !strings.HasPrefix(p.location, h.server.URL+"/login?") {
 			t.Errorf("signed out: %d to %q", p.status, p.location)
+		}
+	})
+}
+
+func TestA44HalfASignInIsNone(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		partner, b := h.newApp(), h.newBrowser()
+		b.signIn("alice")
+		h.people.set(func(p *people) { p.fault = fmt.Errorf("sessions: %w", lockspire.ErrSignInIncomplete) })
+		p := b.get(partner.authorizeURL())
+		if !strings.HasPrefix(p.location, h.server.URL+"/login?") {
+			t.Fatalf("authorize: %d to %q", p.status, p.location)
+		}
+		login, _ := url.Parse(p.location)
+		if p := b.get(h.server.URL + login.Query().Get("return_to")); !strings.HasPrefix(p.location, h.server.URL+"/login?") {
+			t.Errorf("resume: %d to %q", p.status, p.location)
 		}
 	})
 }

@@ -84,3 +84,47 @@ func TestA187PanicOfTheHostIsA500WithoutDetail(t *testing.T) {
 		}
 	})
 }
+
+// A storage fault is never an answer that makes a client throw tokens away.
+func TestA178StorageFaultIs503AndIssuesNothing(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		partner, b := h.newApp(), h.newBrowser()
+		shown := partner.consentPage(b, "alice", "scope", "openid offline_access")
+		code := partner.code("scope", "openid offline_access")
+		first := partner.firstTokens()
+		h.db.Close()
+		for name, p := range map[string]page{
+			"authorize": b.get(partner.authorizeURL()), "resume": b.get(shown.at), "consent": b.decide(shown, lockspire.DecisionApprove),
+		} {
+			if p.status != http.StatusServiceUnavailable || p.header.Get("Retry-After") == "" || p.location != "" {
+				t.Errorf("%s: %d to %q", name, p.status, p.location)
+			}
+		}
+		for name, got := range map[string]tokens{"code": partner.redeem(code), "refresh": partner.refresh(first.Refresh)} {
+			wantToken(t, name, got, 503, "temporarily_unavailable")
+			if got.header.Get("Retry-After") == "" {
+				t.Errorf("%s: no Retry-After", name)
+			}
+		}
+	})
+}
+
+func TestCloseStopsRunAndWaitsForIt(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		ended := make(chan error, 1)
+		go func() { ended <- h.provider.Run(context.Background()) }()
+		time.Sleep(10 * time.Millisecond)
+		h.provider.Close()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("Run returned %v", err)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatal("Run goes on after Close")
+		}
+		if err := h.provider.Run(t.Context()); err != nil {
+			t.Errorf("Run after Close: %v", err)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package dbtest
 
 import (
+	"bytes"
 	"database/sql"
 	"net/http"
 	"slices"
@@ -96,15 +97,34 @@ func TestA100UnknownSecretIsAFaultAndNoReuse(t *testing.T) {
 	})
 }
 
+func TestA100RetrySurvivesANewSecret(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		partner := h.newApp()
+		first := partner.firstTokens()
+		second := partner.refresh(first.Refresh)
+		renewed := partner.on(h.replica(func(c *lockspire.Config) {
+			c.Secrets = [][]byte{bytes.Repeat([]byte{8}, 32), testSecret}
+		}))
+		if again := renewed.refresh(first.Refresh); again.status != http.StatusOK || again.Refresh != second.Refresh {
+			t.Errorf("retry under a new secret: %s", again.raw)
+		}
+		third := renewed.refresh(second.Refresh)
+		if again := renewed.refresh(second.Refresh); third.status != http.StatusOK || again.Refresh != third.Refresh {
+			t.Errorf("rotation under a new secret: %s, %s", third.raw, again.raw)
+		}
+	})
+}
+
 func TestA101ParallelRefreshesMakeOneSuccessor(t *testing.T) {
 	onEngines(t, func(t *testing.T, h *host) {
 		partner := h.newApp()
 		first := partner.firstTokens()
 		h.people.visit = newGate(parallel).wait
+		replicas := []*app{partner, partner.on(h.replica())}
 		var mu sync.Mutex
 		successors := map[string]int{}
-		inParallel(parallel, func(int) {
-			got := partner.refresh(first.Refresh)
+		inParallel(parallel, func(i int) {
+			got := replicas[i%2].refresh(first.Refresh)
 			if got.status != http.StatusOK {
 				t.Errorf("refresh: %s", got.raw)
 			}
