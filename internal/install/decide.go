@@ -261,7 +261,7 @@ func (j *job) differs() plan.Refusals {
 		if flag != "" && flag != recorded {
 			refusals = append(refusals, &plan.Refusal{
 				Exit: 1, Path: manifest.Path, What: wordAlreadyInstalled(key, recorded),
-				Next: "lockspire upgrade --set " + key + "=" + strconv.Quote(flag),
+				Next: "lockspire upgrade    # after you set inputs." + key + " to " + strconv.Quote(flag) + " in " + manifest.Path,
 			})
 		}
 	}

@@ -1,0 +1,159 @@
+package install
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/lockspire/lockspire/internal/hostrepo"
+	"github.com/lockspire/lockspire/internal/manifest"
+	"github.com/lockspire/lockspire/internal/plan"
+	"github.com/lockspire/lockspire/templates"
+)
+
+// I78, I79: what is installed is recognised, and never installed a second time.
+func TestInstalledAlready(t *testing.T) {
+	repo := muxHost(t)
+	repo.Mounts = []hostrepo.Mount{{Package: "example.com/app/internal/idp", Callee: "Mount", Position: at3("web.go", 15)}}
+	_, err := decideOn(t, repo, Options{})
+	refused(t, err, 1, "web.go:15:3", "installed already, as example.com/app/internal/idp", "--package internal/idp")
+
+	repo.Mounts[0].Package = "example.com/app/internal/authserver"
+	repo.Routers[0].Routes = append(repo.Routers[0].Routes, route("POST", "/lockspire/token", 30)) // ours, as hostrepo sees it
+	if j := decided(t, repo, Options{}); !j.wired() {
+		t.Error("the hand-written call is not recognised")
+	}
+}
+
+func TestSecondRunTakesItsDecisionsFromTheManifest(t *testing.T) {
+	repo := muxHost(t)
+	repo.Mounts = []hostrepo.Mount{{Package: "example.com/app/internal/authserver", Callee: "Mount"}}
+	in := decided(t, repo, Options{}).in
+	m := &manifest.Manifest{Schema: manifest.Schema, Runtime: unpublished}
+	if err := m.SetInputs(in); err != nil {
+		t.Fatal(err)
+	}
+	data, err := m.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, repo, manifest.Path, string(data))
+
+	repo.Routers[0].Database = nil // a fact has changed: upgrade's business
+	if j := decided(t, repo, Options{}); j.in != in || j.router != nil {
+		t.Errorf("inputs are %+v, router %v", j.in, j.router)
+	}
+	_, err = decideOn(t, repo, Options{MountPath: "/other", Package: "internal/idp", Sigra: true})
+	refused(t, err, 1, "with mount_path=/lockspire", "lockspire upgrade    # after you set inputs.mount_path to \"/other\"", "with package=internal/authserver", "sigra_host")
+
+	// I80: the host took the call out again.
+	repo.Mounts = nil
+	if j := decided(t, repo, Options{}); j.router == nil {
+		t.Error("the call is not offered again")
+	}
+	repo.Routers[0].Kind, repo.Routers[0].TypePath, repo.Routers[0].Type = "chi", "github.com/go-chi/chi/v5", "chi.Router"
+	_, err = decideOn(t, repo, Options{})
+	refused(t, err, 1, "the router is chi.Router now")
+
+	in.Wire = false
+	if err := m.SetInputs(in); err != nil {
+		t.Fatal(err)
+	}
+	if data, err = m.Marshal(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, repo, manifest.Path, string(data))
+	if j := decided(t, repo, Options{}); j.router != nil {
+		t.Error("the call is offered although --no-wire was recorded")
+	}
+}
+
+// A pull request can edit the manifest; what it says is checked before any path of it is opened.
+func TestManifestWithBadInputsIsRefused(t *testing.T) {
+	repo := muxHost(t)
+	in := decided(t, repo, Options{}).in
+	in.Package = "../../outside"
+	m := &manifest.Manifest{Schema: manifest.Schema}
+	if err := m.SetInputs(in); err != nil {
+		t.Fatal(err)
+	}
+	data, err := m.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, repo, manifest.Path, string(data))
+	_, err = decideOn(t, repo, Options{})
+	refused(t, err, 1, manifest.Path, "inputs: package")
+}
+
+// I90: a package of the host is never merged into; three free names are given.
+func TestPackageOfTheHostIsInTheWay(t *testing.T) {
+	repo := muxHost(t)
+	write(t, repo, "internal/authserver/oauth.go", "package authserver\n")
+	write(t, repo, "internal/oauthserver/x.go", "package oauthserver\n")
+	_, err := decideOn(t, repo, Options{})
+	refused(t, err, 1, "internal/authserver: package authserver of yours is here", "--package internal/lockspireauth")
+	if strings.Contains(err.Error(), "oauthserver") {
+		t.Errorf("suggests a name that is taken:\n%v", err)
+	}
+	if n := strings.Count(err.Error(), "lockspire install --package"); n != 3 {
+		t.Errorf("%d names, want 3:\n%v", n, err)
+	}
+}
+
+// I92, I93: files that are ours already are adopted; others in their place are listed, all of them.
+func TestFilesInTheWay(t *testing.T) {
+	repo := muxHost(t)
+	write(t, repo, "web.go", "package app\n")
+	rendered, err := templates.Render(decided(t, repo, Options{}).in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range rendered {
+		write(t, repo, f.Path, strings.ReplaceAll(string(f.Content), "\n", "\r\n")) // another checkout's line ends
+	}
+	j := decided(t, repo, Options{})
+	if err := j.build(); err != nil {
+		t.Fatal(err)
+	}
+	if len(j.adopted) != len(rendered) {
+		t.Errorf("adopted %d of %d: %q", len(j.adopted), len(rendered), j.adopted)
+	}
+
+	write(t, repo, "internal/authserver/config.go", "package authserver // mine\n")
+	write(t, repo, "internal/authserver/pages/consent.html", "mine")
+	err = decided(t, repo, Options{}).build()
+	refused(t, err, 1, "internal/authserver/config.go: ", "internal/authserver/pages/consent.html: ", "--adopt-existing")
+
+	j = decided(t, repo, Options{AdoptExisting: true})
+	if err := j.build(); err != nil {
+		t.Fatal(err)
+	}
+	if slices.ContainsFunc(j.plan.Changes, func(c plan.Change) bool { return c.Path == "internal/authserver/config.go" }) {
+		t.Error("--adopt-existing overwrites config.go")
+	}
+}
+
+// M05, I92: a migration that an earlier run left is adopted, not written a second time.
+func TestMigrationOfAnEarlierRunIsAdopted(t *testing.T) {
+	repo := muxHost(t)
+	write(t, repo, "web.go", "package app\n")
+	repo.Migrations = []hostrepo.MigrationDir{{Dir: "db", Tool: "goose", Naming: "sequence", Width: 5, Newest: 8}}
+	content, ok := templates.GooseSQL(decided(t, repo, Options{}).in, 1)
+	if !ok {
+		t.Fatal("no schema 1")
+	}
+	write(t, repo, "db/00008_lockspire_init.sql", string(content))
+	j := decided(t, repo, Options{})
+	if err := j.build(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range j.plan.Changes {
+		if strings.HasPrefix(c.Path, "db/") {
+			t.Errorf("writes %s", c.Path)
+		}
+	}
+	if !slices.Contains(j.adopted, "db/00008_lockspire_init.sql") {
+		t.Errorf("adopted %q", j.adopted)
+	}
+}
