@@ -59,6 +59,7 @@ func tidyHost(t *testing.T, env Env, files map[string]string) string {
 }
 
 func TestCheckPassesWhatCompiles(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	root := tidyHost(t, env, module1(hosts["one line"]))
 	p := runtimePlan(t, root)
@@ -79,6 +80,7 @@ func TestCheckPassesWhatCompiles(t *testing.T) {
 // A2. Every new error is refused at its place, in new files, in spliced ones, in
 // host code that a change elsewhere breaks, and in tests.
 func TestA2CheckRefusesEveryNewError(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	files := module1(hosts["one line"])
 	files["lib/lib.go"] = "package lib\n\nfunc Greeting() string { return \"\" }\n"
@@ -97,6 +99,7 @@ func TestA2CheckRefusesEveryNewError(t *testing.T) {
 
 // A plan whose module is missing the package it imports.
 func TestCheckRefusesAnImportThatNothingProvides(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	root := tidyHost(t, env, module1(hosts["one line"]))
 	p := runtimePlan(t, root)
@@ -110,6 +113,7 @@ func TestCheckRefusesAnImportThatNothingProvides(t *testing.T) {
 // I25. What was broken before stays the host's business, also when the plan
 // moves it down; one more of the same is refused.
 func TestI25CheckComparesWithTheErrorsBefore(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	files := module1(hosts["one line"])
 	files["main.go"] = "package main\n\nimport \"example.test/other\"\n\nfunc main() { other.F(); gone() }\n"
@@ -146,6 +150,7 @@ func TestI25CheckComparesWithTheErrorsBefore(t *testing.T) {
 // I06, A1. In a workspace loading wants to write go.work.sum; it must find its
 // own copy.
 func TestI06CheckInAWorkspaceWritesNothing(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	base := t.TempDir()
 	root := filepath.Join(base, "host")
@@ -169,6 +174,7 @@ func TestI06CheckInAWorkspaceWritesNothing(t *testing.T) {
 
 // I07.
 func TestI07CheckIgnoresAWorkspaceThatDoesNotListTheModule(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	base := t.TempDir()
 	root := filepath.Join(base, "host")
@@ -186,6 +192,7 @@ func TestI07CheckIgnoresAWorkspaceThatDoesNotListTheModule(t *testing.T) {
 
 // I09. With vendor/ the proof needs neither module cache nor network.
 func TestI09CheckWithVendorWorksWithoutModuleCache(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	root := tidyHost(t, env, module1(hosts["one line"]))
 	goCmd(t, env, root, "mod", "vendor")
@@ -208,6 +215,7 @@ func TestI09CheckWithVendorWorksWithoutModuleCache(t *testing.T) {
 }
 
 func TestI09CheckInAVendoredWorkspace(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	base := t.TempDir()
 	root := filepath.Join(base, "host")
@@ -225,6 +233,7 @@ func TestI09CheckInAVendoredWorkspace(t *testing.T) {
 
 // I11. -mod=mod would rewrite go.mod while loading.
 func TestI11CheckOverridesModMod(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t, "GOFLAGS=-mod=mod -modcacherw -tags=special")
 	files := module1(hosts["one line"])
 	files["special.go"] = "//go:build special\n\npackage main\n\nvar _ int = \"only with the tag\"\n"
@@ -242,6 +251,7 @@ func TestI11CheckOverridesModMod(t *testing.T) {
 
 // A deleted file is out of the build, not an empty one.
 func TestCheckSeesDeletedFilesAsGone(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	files := module1(hosts["one line"])
 	files["internal/authserver/retired.go"] = "package authserver\n\nfunc Retired() {}\n"
@@ -261,6 +271,7 @@ func TestCheckSeesDeletedFilesAsGone(t *testing.T) {
 }
 
 func TestCheckEndsWhenItsContextDoes(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	root := tidyHost(t, env, module1(hosts["one line"]))
 	p := runtimePlan(t, root)

@@ -2,10 +2,12 @@ package plan
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -64,43 +66,73 @@ func endState(t *testing.T, root string, old, new map[string]string) string {
 // every step of the recovery.
 func TestI99KillAtEveryStepLeavesOldOrNewTree(t *testing.T) {
 	old, new := oldAndNew(t, "apply")
-	var applies, recoveries [2]int // old, new
-	ended := false
-	for step := 1; !ended; step++ {
-		root := newFixture(t)
-		ended, _ = runChild(t, "apply", root, "kill", step)
-		killed := filepath.Join(t.TempDir(), "killed")
-		copyTree(t, root, killed)
-		state := endState(t, root, old, new)
-		if ended {
-			break
+	var applies, recoveries tally
+	steps := countSteps(t, "apply", newFixture(t))
+	t.Run("step", func(t *testing.T) {
+		for step := 1; step <= steps+1; step++ {
+			t.Run(strconv.Itoa(step), func(t *testing.T) {
+				t.Parallel()
+				root := newFixture(t)
+				ended, _ := runChild(t, "apply", root, "kill", step)
+				if ended != (step > steps) {
+					t.Fatalf("ended = %v at step %d of %d", ended, step, steps)
+				}
+				killed := filepath.Join(scratch(t), "killed")
+				copyTree(t, root, killed)
+				state := endState(t, root, old, new)
+				if !ended {
+					applies.count(state)
+					killRecovery(t, killed, state, old, new, &recoveries)
+				}
+			})
 		}
-		applies[index(state)]++
+	})
+	t.Logf("apply killed at %v", &applies)
+	t.Logf("recovery killed at %v", &recoveries)
+	if !applies.bothSides() || !recoveries.bothSides() || applies.total() != steps {
+		t.Errorf("the kills did not reach all %d steps on both sides of the commit point", steps)
+	}
+}
 
-		for rstep := 1; ; rstep++ {
-			again := filepath.Join(t.TempDir(), "again")
-			copyTree(t, killed, again)
-			ended, _ := runChild(t, "recover", again, "kill", rstep)
-			if got := endState(t, again, old, new); got != state {
-				t.Fatalf("killed ahead of step %d, then recovery ahead of step %d: %s tree, without the second kill %s", step, rstep, got, state)
-			}
-			if ended {
-				break
-			}
-			recoveries[index(state)]++
+// killRecovery kills the recovery of the tree killed ahead of each of its steps.
+func killRecovery(t *testing.T, killed, state string, old, new map[string]string, recoveries *tally) {
+	t.Helper()
+	for step := 1; ; step++ {
+		again := filepath.Join(scratch(t), "again")
+		copyTree(t, killed, again)
+		ended, _ := runChild(t, "recover", again, "kill", step)
+		if got := endState(t, again, old, new); got != state {
+			t.Fatalf("recovery killed ahead of step %d: %s tree, without that %s", step, got, state)
 		}
+		if ended {
+			return
+		}
+		recoveries.count(state)
 	}
-	t.Logf("apply killed at %d steps: %d ended old, %d ended new, 0 mixed", applies[0]+applies[1], applies[0], applies[1])
-	t.Logf("recovery killed at %d steps: %d ended old, %d ended new, 0 mixed", recoveries[0]+recoveries[1], recoveries[0], recoveries[1])
-	if applies[0] == 0 || applies[1] == 0 || recoveries[0] == 0 || recoveries[1] == 0 {
-		t.Error("the kills did not reach both sides of the commit point")
+}
+
+// tally counts how the killed runs ended.
+type tally struct{ old, new atomic.Int64 }
+
+func (c *tally) count(state string) {
+	if state == "new" {
+		c.new.Add(1)
+	} else {
+		c.old.Add(1)
 	}
+}
+
+func (c *tally) total() int      { return int(c.old.Load() + c.new.Load()) }
+func (c *tally) bothSides() bool { return c.old.Load() > 0 && c.new.Load() > 0 }
+
+func (c *tally) String() string {
+	return fmt.Sprintf("%d steps: %d ended old, %d ended new, 0 mixed", c.total(), c.old.Load(), c.new.Load())
 }
 
 // U38 under I99: taking a run back is as safe as making it.
 func TestI99KillAtEveryStepOfUndoLeavesOldOrNewTree(t *testing.T) {
 	old, new := oldAndNew(t, "undo")
-	var count [2]int
+	var count tally
 	for step := 1; ; step++ {
 		root := newFixture(t)
 		if _, err := fixturePlan(root).Apply(t.Context()); err != nil {
@@ -111,10 +143,10 @@ func TestI99KillAtEveryStepOfUndoLeavesOldOrNewTree(t *testing.T) {
 		if ended {
 			break
 		}
-		count[index(state)]++
+		count.count(state)
 	}
-	t.Logf("undo killed at %d steps: %d ended old, %d ended new, 0 mixed", count[0]+count[1], count[0], count[1])
-	if count[0] == 0 || count[1] == 0 {
+	t.Logf("undo killed at %v", &count)
+	if !count.bothSides() {
 		t.Error("the kills did not reach both sides of the commit point")
 	}
 }
@@ -123,7 +155,7 @@ func TestI99KillAtEveryStepOfUndoLeavesOldOrNewTree(t *testing.T) {
 // after it the run goes through to its end. Either way within two seconds.
 func TestI101InterruptAtEveryStepFinishesOrTakesBack(t *testing.T) {
 	old, new := oldAndNew(t, "apply")
-	var count [2]int
+	var count tally
 	steps := countSteps(t, "apply", newFixture(t))
 	for step := 1; step <= steps; step++ {
 		root := newFixture(t)
@@ -134,25 +166,19 @@ func TestI101InterruptAtEveryStepFinishesOrTakesBack(t *testing.T) {
 		}
 		now := tree(t, root)
 		switch {
-		case ended && len(differences(new, now)) == 0:
-			count[1]++
+		case (ended || stderr == "") && len(differences(new, now)) == 0:
+			// An interrupt that arrives after the last step ends the process silently.
+			count.count("new")
 		case !ended && len(differences(old, now)) == 0:
-			count[0]++
+			count.count("old")
 		default:
 			t.Fatalf("step %d: exit 0 is %v, and the tree differs from the old one in %q; stderr %s", step, ended, differences(old, now), stderr)
 		}
 	}
-	t.Logf("interrupted at %d steps: %d ended old, %d ended new", steps, count[0], count[1])
-	if count[0] == 0 || count[1] == 0 {
+	t.Logf("interrupted at %v", &count)
+	if !count.bothSides() {
 		t.Error("the interrupts did not reach both sides of the commit point")
 	}
-}
-
-func index(state string) int {
-	if state == "new" {
-		return 1
-	}
-	return 0
 }
 
 // oldAndNew are the trees before and after op.

@@ -125,9 +125,25 @@ func writeTree(t *testing.T, root string, files map[string]string) {
 
 func newFixture(t *testing.T) string {
 	t.Helper()
-	root := t.TempDir()
+	root := scratch(t)
 	writeTree(t, root, fixture)
 	return root
+}
+
+// scratch is a temporary directory in memory where there is one: the kill tests
+// sync tens of thousands of files, and no disk is pulled out under them.
+func scratch(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "lockspire-plan-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func fixturePlan(root string) *Plan {

@@ -28,6 +28,7 @@ var hosts = map[string]string{
 // A host that goes through tidy must not see a diff after us, and what we write
 // is what tidy would have written from nothing.
 func TestResolveWritesWhatGoModTidyWrites(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	for name, goMod := range hosts {
 		t.Run(name, func(t *testing.T) {
@@ -82,6 +83,7 @@ func onlyFirstRuntime(t *testing.T) string {
 // I14. Comments, order, spacing and line endings that the go command would not
 // write survive: the result is the input with lines added.
 func TestI14ResolveOnlyAddsLines(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	for name, goMod := range map[string]string{
 		"CRLF":            "module example.test/host\r\n\r\ngo 1.24.0\r\n\r\nrequire (\r\n\texample.test/other v1.0.0\r\n)\r\n",
@@ -131,6 +133,7 @@ func TestI14ResolveOnlyAddsLines(t *testing.T) {
 }
 
 func TestResolveTwiceChangesNothing(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	root := t.TempDir()
 	writeTree(t, root, module1(hosts["one line"]))
@@ -149,6 +152,7 @@ func TestResolveTwiceChangesNothing(t *testing.T) {
 
 // A later runtime replaces the earlier one, its sums included.
 func TestResolveRaisesTheRuntimeAndForgetsTheOldSums(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	root := t.TempDir()
 	writeTree(t, root, module1(hosts["one line"]))
@@ -174,6 +178,7 @@ func TestResolveRaisesTheRuntimeAndForgetsTheOldSums(t *testing.T) {
 // I13. A replaced runtime is used as it is: no sums of its own, those of its
 // requirement, and its go.mod is read where it lies.
 func TestI13ResolveReadsTheRequirementsOfAReplacedModule(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	base := t.TempDir()
 	root := filepath.Join(base, "host")
@@ -193,6 +198,7 @@ func TestI13ResolveReadsTheRequirementsOfAReplacedModule(t *testing.T) {
 
 // A6. What cannot be had is named, with exit 3, and nothing else is said.
 func TestA6ResolveNamesAModuleThatCannotBeHad(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	root := t.TempDir()
 	writeTree(t, root, module1(hosts["no requirement"]))
@@ -206,6 +212,7 @@ func TestA6ResolveNamesAModuleThatCannotBeHad(t *testing.T) {
 
 // A6. GOPROXY=off and a filled cache are enough.
 func TestA6ResolveWorksFromTheCacheWithoutAProxy(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	root := t.TempDir()
 	writeTree(t, root, module1(hosts["no requirement"]))
@@ -214,7 +221,7 @@ func TestA6ResolveWorksFromTheCacheWithoutAProxy(t *testing.T) {
 	if err := p.Resolve(t.Context(), Env{Environ: append(env.Environ, "GOPROXY=off", "GONOSUMDB=", "GOSUMDB=sum.golang.org")}); err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Warnings) != 2 || !strings.Contains(p.Warnings[0], "comes from the module cache") {
+	if len(p.Warnings) != 3 || !strings.Contains(p.Warnings[0], "comes from the module cache") {
 		t.Errorf("warnings: %q", p.Warnings)
 	}
 }
@@ -222,6 +229,7 @@ func TestA6ResolveWorksFromTheCacheWithoutAProxy(t *testing.T) {
 // A go.sum that vouches for other bytes is an attack or a mistake, not a line to
 // add beside.
 func TestResolveRefusesAModuleThatDiffersFromGoSum(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	root := t.TempDir()
 	files := module1(hosts["no requirement"])
@@ -235,6 +243,7 @@ func TestResolveRefusesAModuleThatDiffersFromGoSum(t *testing.T) {
 
 // I16.
 func TestI16ResolveRefusesToRaiseTheGoLine(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	for _, c := range []struct{ goLine, note string }{
 		{"go 1.13\n", "loop"}, {"go 1.23\n", "compatibility"}, {"", "missing"},
@@ -251,7 +260,7 @@ func TestI16ResolveRefusesToRaiseTheGoLine(t *testing.T) {
 		env.RaiseGo = true
 		p = runtimePlan(t, root)
 		resolveAndApply(t, p, env)
-		if mod := readFile(t, filepath.Join(root, "go.mod")); !strings.Contains(mod, "\ngo 1.24.0\n") || len(p.Warnings) != 1 {
+		if mod := readFile(t, filepath.Join(root, "go.mod")); !strings.Contains(mod, "\ngo 1.24.0\n") || len(p.Warnings) != 2 {
 			t.Errorf("%q: warnings %q, go.mod\n%s", c.goLine, p.Warnings, mod)
 		}
 		goCmd(t, env, root, "mod", "tidy", "-diff")
@@ -261,6 +270,7 @@ func TestI16ResolveRefusesToRaiseTheGoLine(t *testing.T) {
 // "go 1.24" is below "go 1.24.0" for the go command and the same language for
 // everybody else; refusing half of all hosts for it would be pedantry.
 func TestI16ResolveRaisesWithinOneLanguageAndSaysSo(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	root := t.TempDir()
 	writeTree(t, root, map[string]string{"go.mod": "module example.test/host\n\ngo 1.24 // floor\n", "main.go": "package main\n\nfunc main() {}\n"})
@@ -269,13 +279,14 @@ func TestI16ResolveRaisesWithinOneLanguageAndSaysSo(t *testing.T) {
 	if mod := readFile(t, filepath.Join(root, "go.mod")); !strings.Contains(mod, "\ngo 1.24.0 // floor\n") {
 		t.Errorf("go.mod:\n%s", mod)
 	}
-	if len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "the language stays the same") {
+	if len(p.Warnings) != 2 || !strings.Contains(p.Warnings[0], "the language stays the same") {
 		t.Errorf("warnings: %q", p.Warnings)
 	}
 }
 
 // I06. In a workspace the module's own go.sum takes the sums.
 func TestI06ResolveInAWorkspace(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	base := t.TempDir()
 	root := filepath.Join(base, "host")
@@ -304,6 +315,7 @@ func TestI06ResolveInAWorkspace(t *testing.T) {
 
 // I06 with the go line of the workspace too low: go.work is not ours to edit.
 func TestI06ResolveRefusesAWorkspaceBelowTheRuntime(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	base := t.TempDir()
 	root := filepath.Join(base, "host")

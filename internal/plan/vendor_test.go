@@ -8,6 +8,7 @@ import (
 
 // I09. What is spliced into vendor/ is what go mod vendor writes.
 func TestI09ResolveVendorsWhatGoModVendorVendors(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	replaced := "module example.test/host\n\ngo 1.24.0\n\nrequire example.test/other v1.0.0\n\nreplace example.test/jose/v4 v4.1.0 => example.test/jose/v4 v4.2.0\n"
 	for name, goMod := range map[string]string{"fresh": hosts["one line"], "jose vendored and older": hosts["jose direct and older"], "jose replaced": replaced} {
@@ -47,6 +48,7 @@ func vendored(t *testing.T, env Env, root string) {
 
 // I09 for go work vendor: vendor/ lies beside go.work, above the module.
 func TestI09ResolveVendorsIntoAWorkspace(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	base := t.TempDir()
 	root := filepath.Join(base, "host")
@@ -69,6 +71,7 @@ func TestI09ResolveVendorsIntoAWorkspace(t *testing.T) {
 
 // I10.
 func TestI10ResolveRefusesAnInconsistentVendorDirectory(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	root := t.TempDir()
 	writeTree(t, root, module1(hosts["one line"]))
@@ -82,6 +85,7 @@ func TestI10ResolveRefusesAnInconsistentVendorDirectory(t *testing.T) {
 }
 
 func TestNoVendorLeavesTheCommandToTheUser(t *testing.T) {
+	t.Parallel()
 	env := testEnv(t)
 	root := t.TempDir()
 	writeTree(t, root, module1(hosts["one line"]))

@@ -54,9 +54,12 @@ func (v *view) load(ctx context.Context, patterns ...string) ([]*packages.Packag
 		return nil, &Refusal{Exit: 3, What: "interrupted; nothing was written"}
 	}
 	text := firstLines(strings.ReplaceAll(err.Error(), v.root+string(filepath.Separator), ""))
+	if _, said, ok := strings.Cut(text, "stderr: go: "); ok {
+		text = said // go/packages puts its own words before those of the go command
+	}
 	next := "go list ./..."
 	if strings.Contains(text, "GOTOOLCHAIN=local") {
-		next = "GOTOOLCHAIN=auto go version"
+		next = "export GOTOOLCHAIN=auto   # or put a newer Go on PATH"
 	}
 	return nil, &Refusal{Exit: 3, Path: "go.mod", What: "the packages cannot be loaded: " + text, Next: next}
 }
