@@ -38,7 +38,7 @@ func (p *Provider) serveApps(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (p *Provider) appsPath() string { return p.config.MountPath + "/apps" }
+func (p *Provider) appsPath() string { return p.issuerPath + "/apps" }
 
 func (p *Provider) listApps(w http.ResponseWriter, r *http.Request, account Account) error {
 	grants, err := p.grants(r.Context(), account.Subject)
@@ -50,7 +50,7 @@ func (p *Provider) listApps(w http.ResponseWriter, r *http.Request, account Acco
 		return err
 	}
 	cookie := p.browserCookie(w, r)
-	nonce := p.page(w, r, http.StatusOK)
+	nonce := p.page(w)
 	p.config.Pages.AuthorizedApps(w, r, AuthorizedAppsPage{
 		Action:  p.appsPath(),
 		Token:   p.pageToken("apps", cookie, account.Subject, account.SessionID),

@@ -40,7 +40,7 @@ func (p *Provider) showConsent(w http.ResponseWriter, r *http.Request, i *intera
 	for _, scope := range p.inCatalogueOrder(i.request.Scopes) {
 		page.Scopes = append(page.Scopes, ConsentScope{Scope: scope, Granted: slices.Contains(grant.scopes, scope.Name)})
 	}
-	page.Nonce = p.page(w, r, http.StatusOK)
+	page.Nonce = p.page(w)
 	p.config.Pages.Consent(w, r, page)
 	return nil
 }
@@ -208,7 +208,7 @@ func (p *Provider) switchAccount(w http.ResponseWriter, r *http.Request, i *inte
 	}
 	need := i.request.need()
 	need.SelectAccount = true
-	p.leave(w, r, p.loginURL(r, i, need))
+	p.leave(w, p.loginURL(r, i, need))
 	return nil
 }
 
@@ -253,7 +253,7 @@ func (p *Provider) approve(w http.ResponseWriter, r *http.Request, i *interactio
 	case err != nil:
 		return err
 	}
-	p.leave(w, r, p.responseURL(i.request.target(), "code", code))
+	p.leave(w, p.responseURL(i.request.target(), "code", code))
 	return nil
 }
 
@@ -305,6 +305,6 @@ func (p *Provider) repeat(w http.ResponseWriter, r *http.Request, i *interaction
 	if same, err := jsonList(granted); err != nil || same != scopes {
 		return errAnswered
 	}
-	p.leave(w, r, p.responseURL(i.request.target(), "code", code))
+	p.leave(w, p.responseURL(i.request.target(), "code", code))
 	return nil
 }

@@ -108,7 +108,7 @@ func (p *Provider) fail(w http.ResponseWriter, r *http.Request, err error, form 
 	default:
 		location := p.responseURL(e.redirect, "error", e.code, "error_description", e.description)
 		if form == asLeavePage {
-			p.leave(w, r, location)
+			p.leave(w, location)
 			return
 		}
 		seeOther(w, location)

@@ -132,7 +132,7 @@ func (p *Provider) askAgain(w http.ResponseWriter, r *http.Request, client Clien
 	if err != nil {
 		return err
 	}
-	p.leave(w, r, p.interactionPath(i.id))
+	p.leave(w, p.interactionPath(i.id))
 	return nil
 }
 
@@ -236,7 +236,7 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, i *interactio
 			return err
 		}
 		if issued {
-			p.leave(w, r, p.responseURL(i.request.target(), "code", a.code))
+			p.leave(w, p.responseURL(i.request.target(), "code", a.code))
 			return nil
 		}
 	}
@@ -259,7 +259,7 @@ func (p *Provider) bounce(w http.ResponseWriter, r *http.Request, i *interaction
 // by the leave page like any other.
 func (p *Provider) toLogin(w http.ResponseWriter, r *http.Request, location string) {
 	if r.Method == http.MethodPost {
-		p.leave(w, r, location)
+		p.leave(w, location)
 		return
 	}
 	seeOther(w, location)

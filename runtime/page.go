@@ -57,8 +57,8 @@ func seeOther(w http.ResponseWriter, location string) {
 // redirect: browsers apply the form-action policy of the page a form was
 // posted from to every redirect that follows, and a host's login page may say
 // 'self'. It has no script, and a link for browsers that follow no refresh.
-func (p *Provider) leave(w http.ResponseWriter, r *http.Request, location string) {
-	nonce := p.page(w, r, http.StatusOK)
+func (p *Provider) leave(w http.ResponseWriter, location string) {
+	nonce := p.page(w)
 	header := w.Header()
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+nonce+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	header.Set("Referrer-Policy", "no-referrer")
@@ -71,7 +71,7 @@ func (p *Provider) leave(w http.ResponseWriter, r *http.Request, location string
 //
 // Referrer-Policy is same-origin because no-referrer would make the Origin of
 // the form's POST "null".
-func (p *Provider) page(w http.ResponseWriter, r *http.Request, status int) (nonce string) {
+func (p *Provider) page(w http.ResponseWriter) (nonce string) {
 	nonce = newToken()
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
@@ -80,9 +80,6 @@ func (p *Provider) page(w http.ResponseWriter, r *http.Request, status int) (non
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self' 'nonce-"+nonce+"'; img-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
-	if status != http.StatusOK {
-		w.WriteHeader(status)
-	}
 	return nonce
 }
 
@@ -102,7 +99,7 @@ func (p *Provider) builtInErrorPage(w http.ResponseWriter, r *http.Request, e *o
 }
 
 func (p *Provider) describeError(w http.ResponseWriter, r *http.Request, e *oauthError) ErrorPage {
-	nonce := p.page(w, r, http.StatusOK)
+	nonce := p.page(w)
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	return ErrorPage{
 		Status:    e.status,

@@ -48,7 +48,7 @@ func TestA14LeavePageIsAPageWithoutScript(t *testing.T) {
 	p := pureProvider(t, "https://op.example")
 	for _, location := range []string{"https://app.example/cb?code=a&state=b%22", "com.example.app:/cb?code=a"} {
 		w := httptest.NewRecorder()
-		p.leave(w, httptest.NewRequest("POST", "/", nil), location)
+		p.leave(w, location)
 		escaped := strings.ReplaceAll(location, "&", "&amp;")
 		for _, want := range []string{`<meta http-equiv="refresh" content="0;url=` + escaped + `">`, `<a href="` + escaped + `"`} {
 			if !strings.Contains(w.Body.String(), want) {
@@ -72,7 +72,7 @@ func TestA14LeavePageIsAPageWithoutScript(t *testing.T) {
 func TestA14LeavePageEscapesWhatAURLMayHold(t *testing.T) {
 	p := pureProvider(t, "https://op.example")
 	w := httptest.NewRecorder()
-	p.leave(w, httptest.NewRequest("POST", "/", nil), `https://app.example/'"><script>x</script>`)
+	p.leave(w, `https://app.example/'"><script>x</script>`)
 	if strings.Contains(w.Body.String(), "<script>") || strings.Contains(w.Body.String(), `'"`) {
 		t.Errorf("the URL broke out:\n%s", w.Body)
 	}
