@@ -75,3 +75,20 @@ func (ix *index) closures(u *unit, e ast.Expr, depth int) []*fn {
 	}
 	return nil
 }
+
+// fnAt returns the innermost function around a node.
+func (ix *index) fnAt(u *unit, n ast.Node) *fn {
+	var best *fn
+	consider := func(f *fn) {
+		if f.unit == u && f.body.Pos() <= n.Pos() && n.End() <= f.body.End() && (best == nil || f.body.Pos() >= best.body.Pos()) {
+			best = f
+		}
+	}
+	for _, f := range ix.funcs {
+		consider(f)
+	}
+	for _, f := range ix.lits {
+		consider(f)
+	}
+	return best
+}

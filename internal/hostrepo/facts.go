@@ -64,7 +64,7 @@ type Router struct {
 }
 
 // Position returns where the router value is made.
-func (r *Router) Position() Position { return Position{r.File, r.Line, r.Col} }
+func (c *Router) Position() Position { return Position{c.File, c.Line, c.Col} }
 
 // Served is one place where a handler is given to a server.
 type Served struct {

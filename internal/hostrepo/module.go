@@ -45,7 +45,7 @@ func findModule(ctx context.Context, opts Options) (*module, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, plan.Refusals{{Exit: 2, What: fmt.Sprintf("there is no directory %s", opts.Dir), Next: "lockspire install -C <dir>"}}
 	}
-	m.root = enclosingModule(dir)
+	m.root = FindRoot(dir)
 	if m.root == "" {
 		return nil, m.noModule(ctx)
 	}
@@ -74,8 +74,14 @@ func findModule(ctx context.Context, opts Options) (*module, error) {
 	return m, nil
 }
 
-func enclosingModule(dir string) string {
-	for {
+// FindRoot returns the directory of the nearest go.mod at or above dir, "" for none. It reads nothing else, so that a
+// caller can look for an interrupted run before it loads what may be half written.
+func FindRoot(dir string) string {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	for dir = abs; ; {
 		if st, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil && !st.IsDir() {
 			return dir
 		}

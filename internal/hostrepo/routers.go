@@ -51,7 +51,7 @@ func findRouters(ix *index) []Router {
 	regs := findRegistrations(ix)
 	var out []Router
 	for _, s := range order {
-		s.regs = regs.on(s.key(), "", 0)
+		s.regs = regs.on(s.key(), "", true, 0)
 		out = append(out, describe(ix, s))
 	}
 	out = mergeBranches(out)
@@ -186,10 +186,18 @@ func literalField(lit *ast.CompositeLit, name string) string {
 // handlerAssigned reports whether the variable that holds a server literal gets its Handler later.
 func (ix *index) handlerAssigned(lit *ast.CompositeLit) bool {
 	holders := map[types.Object]bool{}
-	for obj, ws := range ix.writes {
-		for _, w := range ws {
-			if literalIn(w.expr) == lit {
-				holders[obj] = true
+	for changed := true; changed; { // srv := &http.Server{…}; app := &App{server: srv}; app.server.Handler = h
+		changed = false
+		for obj, ws := range ix.writes {
+			for _, w := range ws {
+				from := literalIn(w.expr) == lit
+				switch e := ast.Unparen(w.expr).(type) {
+				case *ast.Ident, *ast.SelectorExpr:
+					from = holders[ix.object(w.unit, e)]
+				}
+				if from && !holders[obj] {
+					holders[obj], changed = true, true
+				}
 			}
 		}
 	}

@@ -88,7 +88,7 @@ func (rs *registrations) add(o origin, c *call, on ast.Expr, spec routeSpec) {
 	r := Route{Position: rs.ix.repo.Position(c.expr.Pos()), Method: spec.verb, Subtree: spec.subtree, Group: o.group}
 	pattern, known := constString(c.unit, c.expr.Args[spec.pattern])
 	if !known {
-		pattern = source(c.unit, c.expr.Args[spec.pattern])
+		pattern = types.ExprString(c.expr.Args[spec.pattern])
 	}
 	if known && spec.mixed {
 		if m, rest := splitPattern(pattern); m != "" {
@@ -117,10 +117,11 @@ func (rs *registrations) add(o origin, c *call, on ast.Expr, spec routeSpec) {
 }
 
 // on returns what is registered on an origin, and below it on the routers that are mounted there.
-func (rs *registrations) on(key any, prefix string, depth int) []registration {
+func (rs *registrations) on(key any, prefix string, known bool, depth int) []registration {
 	var out []registration
 	for _, reg := range rs.byOn[key] {
-		reg.route.Pattern = prefix + reg.route.Pattern
+		own := reg.route.Pattern
+		reg.route.Pattern, reg.route.Known = prefix+own, known && reg.route.Known
 		if depth > 0 {
 			reg.group, reg.route.Group = true, true
 		}
@@ -134,12 +135,14 @@ func (rs *registrations) on(key any, prefix string, depth int) []registration {
 			}
 			below := prefix
 			switch {
+			case !reg.route.Known:
+				below = "" // a prefix that is no constant: the routes below are known by their ends only
 			case o.kind.kind == KindChi && strings.HasSuffix(reg.route.Pattern, "/*"):
 				below = strings.TrimSuffix(reg.route.Pattern, "/*")
 			case o.stripped:
-				below = prefix + strings.TrimSuffix(strings.TrimSuffix(reg.route.Pattern[len(prefix):], "*"), "/")
+				below = prefix + strings.TrimSuffix(strings.TrimSuffix(own, "*"), "/")
 			}
-			out = append(out, rs.on(o.key(), below, depth+1)...)
+			out = append(out, rs.on(o.key(), below, reg.route.Known, depth+1)...)
 		}
 	}
 	return out

@@ -368,26 +368,6 @@ func (t *tracer) below(c *call, p trail) trail {
 	return p
 }
 
-// fnAt returns the innermost function around a node.
-func (ix *index) fnAt(u *unit, n ast.Node) *fn {
-	var best *fn
-	consider := func(f *fn) {
-		if f.unit == u && f.body.Pos() <= n.Pos() && n.End() <= f.body.End() && (best == nil || f.body.Pos() >= best.body.Pos()) {
-			best = f
-		}
-	}
-	for _, f := range ix.funcs {
-		consider(f)
-	}
-	for _, f := range ix.lits {
-		consider(f)
-	}
-	return best
-}
-
-// source is the text of an expression, on one line and without function bodies.
-func source(u *unit, e ast.Expr) string { return types.ExprString(e) }
-
 func isString(t types.Type) bool {
 	if t == nil {
 		return false

@@ -73,7 +73,7 @@ func (t *tracer) returned(c *call, f *fn, i int, p trail) {
 		}
 	}
 	if wraps(f) {
-		w := Wrapper{t.ix.repo.Position(c.expr.Pos()), source(c.unit, c.expr.Fun)}
+		w := Wrapper{t.ix.repo.Position(c.expr.Pos()), types.ExprString(c.expr.Fun)}
 		for j := before; j < len(t.out); j++ {
 			if !inside(t.out[j].frame, fr) { // the walk left through the argument: f is a wrapper
 				t.out[j].wrappers = append([]Wrapper{w}, t.out[j].wrappers...)
@@ -118,7 +118,7 @@ func (t *tracer) external(c *call, p trail) {
 		return
 	}
 	before := len(t.out)
-	w := Wrapper{t.ix.repo.Position(c.expr.Pos()), source(c.unit, c.expr.Fun)}
+	w := Wrapper{t.ix.repo.Position(c.expr.Pos()), types.ExprString(c.expr.Fun)}
 	q := p.wrapped(w)
 	if c.obj != nil && c.obj.Name() == "StripPrefix" && c.obj.Pkg() != nil && c.obj.Pkg().Path() == "net/http" {
 		q.stripped = true

@@ -55,8 +55,7 @@ func buildGraph(h *host) *graph {
 // interfaces collects the method names of every interface that the module or its direct imports declare.
 func (g *graph) interfaces() {
 	seen := map[*types.Package]bool{}
-	var scan func(p *types.Package)
-	scan = func(p *types.Package) {
+	scan := func(p *types.Package) {
 		if p == nil || seen[p] {
 			return
 		}

@@ -30,16 +30,18 @@ type Options struct {
 // Run checks the host around Options.Dir. The error is a plan.Refusals when the host cannot be loaded or an interrupted
 // run must be finished first: no statement about the wiring is made then.
 func Run(ctx context.Context, opts Options) (Report, error) {
+	if root := hostrepo.FindRoot(opts.Dir); root != "" {
+		pending, err := plan.Pending(root)
+		if err != nil {
+			return Report{}, err
+		}
+		if pending { // the tree is between two states: nothing said about it would last
+			return Report{}, plan.Refusals{plan.PendingRefusal("lockspire install")}
+		}
+	}
 	repo, err := hostrepo.Load(ctx, hostrepo.Options{Dir: opts.Dir, Tags: opts.Tags, Env: opts.Env, Overlay: opts.Overlay})
 	if err != nil {
 		return Report{}, err
-	}
-	pending, err := plan.Pending(repo.ModuleRoot)
-	if err != nil {
-		return Report{}, err
-	}
-	if pending {
-		return Report{}, plan.Refusals{plan.PendingRefusal("lockspire install")}
 	}
 	h, err := newHost(repo, opts)
 	if err != nil {
