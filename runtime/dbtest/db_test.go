@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,40 +64,118 @@ func openDSN(t testing.TB, engine lockspire.Dialect, dsn string) *sql.DB {
 	return db
 }
 
-// newDSN creates a database that goes away with the test.
+// newDSN returns an empty database that is this test's alone.
 func newDSN(t testing.TB, engine lockspire.Dialect) string {
 	t.Helper()
 	if engine == lockspire.SQLite {
 		return sqliteDSN(filepath.Join(t.TempDir(), "test.db"))
 	}
-	server := os.Getenv("LOCKSPIRE_TEST_POSTGRES")
-	if server == "" {
-		server = defaultPostgres
-	}
-	admin, err := sql.Open("pgx", server)
+	name, err := postgres.take(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("PostgreSQL is needed for this test (run: scripts/postgres start): %v", err)
+	}
+	t.Cleanup(func() {
+		if err := postgres.give(name); err != nil {
+			t.Errorf("cleaning %s: %v", name, err)
+		}
+	})
+	return postgres.dsn(name)
+}
+
+// postgres hands out databases, each to one test at a time. Creating one costs
+// a second of disk work where the server syncs, so they are emptied and used
+// again.
+var postgres databasePool
+
+type databasePool struct {
+	mu    sync.Mutex
+	admin *sql.DB
+	free  []string
+	all   []string
+}
+
+func (p *databasePool) server() string {
+	if server := os.Getenv("LOCKSPIRE_TEST_POSTGRES"); server != "" {
+		return server
+	}
+	return defaultPostgres
+}
+
+func (p *databasePool) dsn(name string) string {
+	u, err := url.Parse(p.server())
+	if err != nil {
+		panic(err)
+	}
+	u.Path = "/" + name
+	return u.String()
+}
+
+func (p *databasePool) take(ctx context.Context) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.free); n > 0 {
+		name := p.free[n-1]
+		p.free = p.free[:n-1]
+		return name, nil
+	}
+	if p.admin == nil {
+		admin, err := sql.Open("pgx", p.server())
+		if err != nil {
+			return "", err
+		}
+		p.admin = admin
 	}
 	var random [8]byte
 	rand.Read(random[:])
 	name := "t_" + hex.EncodeToString(random[:])
-	if _, err := admin.Exec("CREATE DATABASE " + name); err != nil {
-		t.Fatalf("PostgreSQL is needed for this test (run: scripts/postgres start): %v", err)
+	if _, err := p.admin.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
+		return "", err
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-		defer cancel()
-		if _, err := admin.ExecContext(ctx, "DROP DATABASE "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("dropping %s: %v", name, err)
-		}
-		admin.Close()
-	})
-	u, err := url.Parse(server)
+	p.all = append(p.all, name)
+	// Nothing here survives a crash of the server, so no commit has to wait
+	// for its disk.
+	_, err := p.admin.ExecContext(ctx, "ALTER DATABASE "+name+" SET synchronous_commit = off")
+	return name, err
+}
+
+// give ends what is still connected to a database, empties it, and takes it
+// back.
+func (p *databasePool) give(name string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if _, err := p.admin.ExecContext(ctx, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name); err != nil {
+		return err
+	}
+	db, err := sql.Open("pgx", p.dsn(name))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	u.Path = "/" + name
-	return u.String()
+	defer db.Close()
+	_, err = db.ExecContext(ctx, `DO $$ DECLARE s TEXT; BEGIN
+		FOR s IN SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\_%' AND nspname <> 'information_schema' LOOP
+			EXECUTE 'DROP SCHEMA ' || quote_ident(s) || ' CASCADE';
+		END LOOP;
+		CREATE SCHEMA public;
+	END $$`)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, name)
+	return nil
+}
+
+func (p *databasePool) close() {
+	for _, name := range p.all {
+		p.admin.Exec("DROP DATABASE " + name + " WITH (FORCE)")
+	}
+}
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	postgres.close()
+	os.Exit(status)
 }
 
 func sqliteDSN(path string) string {
