@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
 
 // Help shows examples before prose: most people want a line to copy.
 const helpTemplate = `{{.Short}}.
@@ -30,6 +34,23 @@ Flags of every command:
 {{end}}
 Exit codes: lockspire help exit-codes
 `
+
+// newHelp replaces cobra's own, which ends with 0 for a topic that is not
+// there.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about a command or topic",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 || found == nil {
+				return usage(cmd.Root(), "there is no help about %q", strings.Join(args, " "))
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
+}
 
 func exitCodesTopic() *cobra.Command {
 	return &cobra.Command{

@@ -65,6 +65,7 @@ func newRoot(t *terminal) *cobra.Command {
 	root.SetErr(t.err)
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(usageTemplate)
+	root.SetHelpCommand(newHelp())
 	root.AddCommand(
 		newInstall(t), newVerify(t), newUpgrade(t),
 		newClient(t), newMigrate(t),

@@ -51,10 +51,6 @@ func Read(root string) (*Manifest, error) {
 	return m, nil
 }
 
-// Raw returns the bytes of the manifest file, for a caller that writes it
-// again and must know what it replaces.
-func Raw(root string) ([]byte, error) { return readFile(root) }
-
 func readFile(root string) ([]byte, error) {
 	name := filepath.Join(root, filepath.FromSlash(Path))
 	info, err := os.Lstat(name)

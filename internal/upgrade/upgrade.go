@@ -77,10 +77,6 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := manifest.Raw(root)
-	if err != nil {
-		return nil, err
-	}
 	m, err := manifest.Read(root)
 	if err != nil {
 		return nil, err
@@ -100,7 +96,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := w.requireRuntime(o.RuntimeVersion); err != nil {
 		return nil, err
 	}
-	if err := w.record(o.CLIVersion, raw); err != nil {
+	if err := w.record(o.CLIVersion); err != nil {
 		return nil, err
 	}
 	return w.finish(ctx, o)
@@ -188,7 +184,7 @@ func (w *work) setBase(path string, content []byte) error {
 
 // record plans the manifest when anything that it says has changed. A
 // development build alone is no reason to write: it has no version to record.
-func (w *work) record(cli string, raw []byte) error {
+func (w *work) record(cli string) error {
 	if cli != "" && (semver.IsValid(cli) || !w.plan.Empty()) {
 		w.next.Generator = cli
 	}
@@ -203,10 +199,11 @@ func (w *work) record(cli string, raw []byte) error {
 	if bytes.Equal(was, is) {
 		return nil
 	}
-	if bytes.Contains(raw, []byte("\r\n")) {
-		is = bytes.ReplaceAll(is, []byte("\n"), []byte("\r\n"))
+	disk, _, err := plan.ReadHost(w.root, manifest.Path)
+	if err != nil {
+		return err
 	}
-	return w.change(manifest.Path, plan.Managed, is, "hashes of the new render")
+	return w.change(manifest.Path, plan.Managed, inStyleOf(disk, is), "hashes of the new render")
 }
 
 // finish proves the plan, asks, and writes it.

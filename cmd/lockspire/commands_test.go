@@ -1,10 +1,16 @@
 package main
 
 import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -14,6 +20,61 @@ import (
 
 	"github.com/lockspire/lockspire/internal/manifest"
 )
+
+// fails CODE COMMAND...: the command exits with CODE and leaves the tree as it
+// was (A0).
+func fails(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: fails <code> <command>...")
+	}
+	before := snapshot(ts)
+	if got := exitOf(ts.Exec(args[1], args[2:]...)); fmt.Sprint(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+	compare(ts, before)
+}
+
+// leaves COMMAND...: the command succeeds and leaves the tree as it was.
+func leaves(ts *testscript.TestScript, neg bool, args []string) {
+	fails(ts, neg, append([]string{"0"}, args...))
+}
+
+func exitOf(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	return -1
+}
+
+// json-valid FILE: the file (or stdout) is one JSON value.
+func jsonValid(ts *testscript.TestScript, neg bool, args []string) {
+	if valid := json.Valid([]byte(ts.ReadFile(args[0]))); valid == neg {
+		ts.Fatalf("valid JSON: %v\n%s", valid, ts.ReadFile(args[0]))
+	}
+}
+
+// postgres VAR: makes an empty database and puts its URL into VAR.
+func postgres(ts *testscript.TestScript, _ bool, args []string) {
+	server := os.Getenv("LOCKSPIRE_TEST_POSTGRES")
+	if server == "" {
+		server = "postgres://postgres@127.0.0.1:54329/postgres?sslmode=disable"
+	}
+	name := "t_" + strings.ToLower(rand.Text()[:16])
+	db, err := sql.Open("pgx", server)
+	ts.Check(err)
+	if _, err := db.ExecContext(context.Background(), "CREATE DATABASE "+name); err != nil {
+		ts.Fatalf("PostgreSQL is needed: %v\nrun: scripts/postgres start", err)
+	}
+	ts.Defer(func() {
+		_, err := db.ExecContext(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)")
+		ts.Check(errors.Join(err, db.Close()))
+	})
+	ts.Setenv(args[0], strings.Replace(server, "/postgres?", "/"+name+"?", 1))
+}
 
 // snapshot is every file below the script's directory: mode, time, content,
 // link target. The git index is a file like any other.
@@ -75,6 +136,23 @@ func host(ts *testscript.TestScript, _ bool, args []string) {
 	for _, git := range [][]string{{"init", "-q"}, {"add", "-A"}, {"commit", "-q", "-m", "host"}} {
 		ts.Check(ts.Exec("git", append([]string{"-C", dir}, git...)...))
 	}
+}
+
+// installed DIR: as host, after `lockspire install --yes`. That takes a while,
+// so it runs once and later scripts get a copy.
+func installed(ts *testscript.TestScript, _ bool, args []string) {
+	installing.Lock()
+	defer installing.Unlock()
+	dir := ts.MkAbs(args[0])
+	if _, err := os.Stat(installedHost); err == nil {
+		ts.Check(os.CopyFS(dir, os.DirFS(installedHost)))
+		return
+	}
+	host(ts, false, args)
+	ts.Check(ts.Exec("lockspire", "-C", dir, "install", "--yes", "--runtime-version", published.Version))
+	ts.Check(ts.Exec("git", "-C", dir, "add", "-A"))
+	ts.Check(ts.Exec("git", "-C", dir, "commit", "-q", "-m", "installed"))
+	ts.Check(os.CopyFS(installedHost, os.DirFS(dir)))
 }
 
 // older FILE NEW OLD: makes the last render of FILE one of an older version,
