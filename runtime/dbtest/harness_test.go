@@ -633,10 +633,17 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// onEngines runs fn with a host on a database of each engine.
+// onEngines runs fn with a host on a database of each engine, beside other
+// tests: most of their time is spent waiting for disks.
 func onEngines(t *testing.T, fn func(t *testing.T, h *host), changes ...func(*lockspire.Config)) {
 	t.Helper()
-	forEachEngine(t, func(t *testing.T, db *sql.DB, engine lockspire.Dialect) { fn(t, newHost(t, db, engine, changes...)) })
+	t.Parallel()
+	for _, engine := range engines {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			fn(t, newHost(t, openDB(t, engine), engine, changes...))
+		})
+	}
 }
 
 // dump prints every row of every lockspire_* table.
