@@ -29,15 +29,6 @@ func isDiskFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
-// freeBytes is the space an ordinary user has left where dir lives.
-func freeBytes(dir string) (uint64, bool) {
-	var st unix.Statfs_t
-	if unix.Statfs(dir, &st) != nil {
-		return 0, false
-	}
-	return uint64(st.Bavail) * uint64(st.Bsize), true
-}
-
 // dirWritable asks the system, not only the mode bits, whether names can be
 // made in dir.
 func dirWritable(dir string) bool {
