@@ -193,7 +193,8 @@ func (p *Provider) challenge(w http.ResponseWriter, r *http.Request, demands pro
 		return
 	}
 	p.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "lockspire: request not admitted",
-		slog.Int("status", status), slog.String("error", code), slog.String("reason", reason.Error()))
+		slog.String("request_id", infoOf(r).id), slog.Int("status", status),
+		slog.String("error", code), slog.String("reason", reason.Error()))
 
 	params := []string{"error", code, "error_description", description}
 	if code != "invalid_request" {

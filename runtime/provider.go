@@ -80,8 +80,12 @@ func (p *Provider) RevokeGrant(ctx context.Context, subject, grantID string) err
 
 // Protect returns middleware that admits requests with a live access token
 // issued by this provider (RFC 6750), and answers the others with the
-// challenge of RFC 6750 §3 and RFC 9728 §5.1. It lets OPTIONS through. An
-// option that names an undeclared scope or resource panics at start.
+// challenge of RFC 6750 §3 and RFC 9728 §5.1. Signature, audience and lifetime
+// are verified, and then the database is asked whether grant and client still
+// stand; 503 when it cannot answer. The token must be in the Authorization
+// header: one in the query, or within the first 64 KiB of a form, is refused.
+// It lets OPTIONS through, so that preflights work. An option that names an
+// undeclared scope or resource panics at start.
 func (p *Provider) Protect(options ...ProtectOption) func(http.Handler) http.Handler {
 	return p.protect(options...)
 }

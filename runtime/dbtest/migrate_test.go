@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	lockspire "github.com/lockspire/lockspire/runtime"
 	"github.com/lockspire/lockspire/runtime/migrations"
@@ -142,7 +143,21 @@ func TestMigrateUsesANamedPostgresSchema(t *testing.T) {
 	}
 	config := baseConfig(db, lockspire.PostgreSQL)
 	config.Schema = "auth_1"
-	mustNew(t, config)
+	p := mustNew(t, config)
+	// The provider's own pool does not have the schema on its search path.
+	rows := openDSN(t, lockspire.PostgreSQL, dsn+"&search_path=auth_1")
+	client, other := seed(t, p, rows, "Partner", time.Now()), seed(t, p, rows, "Other", time.Now())
+	token := accessToken(t, rows, client.claimsOf(time.Now()))
+	if w := callAPI(p, token); w.Code != 200 {
+		t.Errorf("a token under a named schema: %d", w.Code)
+	}
+	if err := p.RevokeGrant(t.Context(), "alice", client.grantID); err != nil || callAPI(p, token).Code != 401 {
+		t.Errorf("RevokeGrant: %v, or the token lives on", err)
+	}
+	if err := p.Clients().Disable(t.Context(), other.client.ID); err != nil {
+		t.Error(err)
+	}
+	runFor(t, p, 0)
 	for _, bad := range []string{"Auth", "a b", "a;drop table x", `"a"`, strings.Repeat("a", 64), "1a"} {
 		if err := lockspire.Migrate(t.Context(), db, lockspire.PostgreSQL, bad); err == nil {
 			t.Errorf("schema %q was accepted", bad)
