@@ -137,7 +137,10 @@ func TestA176SigningKeysAreNotInTheDatabaseInClear(t *testing.T) {
 			var secret []byte
 			switch _, private := signingKey(t, db, alg); key := private.(type) {
 			case *ecdsa.PrivateKey:
-				secret = key.D.Bytes()
+				var err error
+				if secret, err = key.Bytes(); err != nil {
+					t.Fatal(err)
+				}
 			case *rsa.PrivateKey:
 				secret = key.Primes[0].Bytes()
 			}

@@ -250,15 +250,12 @@ func TestA76ToA82ForgedAndOddTokens(t *testing.T) {
 			t.Fatal(err)
 		}
 		signWith := func(header map[string]any, payload []byte) string {
-			signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: private}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
 			options := &jose.SignerOptions{ExtraHeaders: map[jose.HeaderKey]any{}}
 			for name, value := range header {
 				options.ExtraHeaders[jose.HeaderKey(name)] = value
 			}
-			if signer, err = jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: private}, options); err != nil {
+			signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: private}, options)
+			if err != nil {
 				t.Fatal(err)
 			}
 			signed, err := signer.Sign(payload)
