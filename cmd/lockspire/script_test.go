@@ -36,7 +36,13 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	installedHost = filepath.Join(t.TempDir(), "installed")
-	if published, err = plantest.Proxy(t.TempDir(), "../../runtime"); err != nil {
+	proxy := t.TempDir()
+	if published, err = plantest.Proxy(proxy, "../../runtime"); err != nil {
+		t.Fatal(err)
+	}
+	// A later version of the same content, for upgrades.
+	next := "v0.1.0-test.h" + published.Version[strings.LastIndexByte(published.Version, '-')+1:]
+	if _, err = plantest.As(proxy, "../../runtime", next); err != nil {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
@@ -45,7 +51,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			for _, pair := range append(published.Env(),
-				"RUNTIME_VERSION="+published.Version, "GOMODCACHE="+modcache, "GOCACHE="+goEnv(t, "GOCACHE"),
+				"RUNTIME_VERSION="+published.Version, "RUNTIME_NEXT="+next, "GOMODCACHE="+modcache, "GOCACHE="+goEnv(t, "GOCACHE"),
 				"GOTOOLCHAIN=local", "GOWORK=", "TERM=dumb", "LOCKSPIRE_DATABASE_URL=",
 				"GIT_AUTHOR_NAME=ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=ada", "GIT_COMMITTER_EMAIL=ada@example.com") {
 				name, value, _ := strings.Cut(pair, "=")

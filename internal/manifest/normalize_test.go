@@ -92,6 +92,7 @@ func TestV90AnythingElseIsAnEdit(t *testing.T) {
 		{"\t\t\"POST /lockspire/token\", // machine\n", ""},
 		{"package authserver\n", "package other\n"},
 		{"mux *http.ServeMux, host Host", "host Host, mux *http.ServeMux"},
+		{"host Host) error", "host Host,) error"}, // no formatter leaves this
 	} {
 		edited := strings.Replace(generated, pair[0], pair[1], 1)
 		if edited == generated {
