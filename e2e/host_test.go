@@ -32,33 +32,49 @@ type host struct {
 	log    bytes.Buffer // read after the process ended
 }
 
-// startHost copies the host, installs into it with the real command, fills in
-// what install leaves to a person, builds it and runs it.
-func startHost(t *testing.T) *host {
+// copyHost copies an app of testdata to where it may be changed, and builds
+// the real command.
+func copyHost(t *testing.T, name string) *host {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
 	work := t.TempDir()
-	h := &host{t: t, cli: filepath.Join(work, "lockspire"), dir: filepath.Join(work, "ledger")}
+	h := &host{t: t, cli: filepath.Join(work, "lockspire"), dir: filepath.Join(work, name)}
 	h.command(root, "go", "build", "-o", h.cli, "./cmd/lockspire")
-	if err := os.CopyFS(h.dir, os.DirFS("testdata/host")); err != nil {
+	if err := os.CopyFS(h.dir, os.DirFS(filepath.Join("testdata", name))); err != nil {
 		t.Fatal(err)
 	}
 	h.command(h.dir, "go", "mod", "edit", "-replace=github.com/lockspire/lockspire/runtime="+filepath.Join(root, "runtime"))
-	h.command(h.dir, h.cli, "install", "--yes", "--migrations", "runtime")
-	h.fillIn()
-	h.command(h.dir, h.cli, "verify")
-	h.command(h.dir, "go", "build", "-o", "ledger", ".")
-	h.run()
 	return h
 }
 
-// fillIn does what the plan of install lists as left to do.
-func (h *host) fillIn() {
+// startHost copies the worst common host, installs into it with the real
+// command, fills in what install leaves to a person, builds it and runs it.
+func startHost(t *testing.T) *host {
+	t.Helper()
+	h := copyHost(t, "host")
+	h.command(h.dir, h.cli, "install", "--yes", "--migrations", "runtime")
+	h.fillIn("filled")
+	for _, e := range edits {
+		h.edit(e.file, e.old, e.new, e.times)
+	}
+	h.command(h.dir, h.cli, "verify")
+	h.command(h.dir, "go", "build", "-o", "ledger", ".")
+	address := freeAddress(t)
+	h.run("ledger", address, "LOCKSPIRE_DATABASE_URL="+h.database(),
+		"LEDGER_ADDR="+address, "LEDGER_DATABASE="+filepath.Join(h.dir, "ledger.db"),
+		"LEDGER_USER="+userName, "LEDGER_PASSWORD="+userPassword)
+	return h
+}
+
+// fillIn does what the plan of install lists as left to do, with the files of
+// a folder of testdata.
+func (h *host) fillIn(folder string) {
 	h.t.Helper()
-	err := filepath.WalkDir("testdata/filled", func(from string, entry os.DirEntry, err error) error {
+	folder = filepath.Join("testdata", folder)
+	err := filepath.WalkDir(folder, func(from string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
@@ -66,7 +82,7 @@ func (h *host) fillIn() {
 		if err != nil {
 			return err
 		}
-		to := filepath.Join(h.dir, strings.TrimPrefix(from, filepath.FromSlash("testdata/filled/")))
+		to := filepath.Join(h.dir, strings.TrimPrefix(from, folder+string(filepath.Separator)))
 		if _, err := os.Stat(to); err != nil {
 			return fmt.Errorf("install should have written it: %w", err)
 		}
@@ -75,12 +91,15 @@ func (h *host) fillIn() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	for _, e := range edits {
-		h.edit(e.file, e.old, e.new, e.times)
-	}
 }
 
-// edit replaces old by new in a file, where old must occur that often.
+// edit is a change by hand: old becomes new, where old must occur that often.
+type edit struct {
+	file, old, new string
+	times          int
+}
+
+// edit makes the change.
 func (h *host) edit(file, old, new string, times int) {
 	h.t.Helper()
 	name := filepath.Join(h.dir, filepath.FromSlash(file))
@@ -98,10 +117,7 @@ func (h *host) edit(file, old, new string, times int) {
 
 // edits carry the CSRF library's field into the forms of the pages, let the
 // machine endpoints past it, and guard an API.
-var edits = []struct {
-	file, old, new string
-	times          int
-}{
+var edits = []edit{
 	{"router.go", `	"POST /webhooks/payments": true,
 `, `	"POST /webhooks/payments": true,
 
@@ -143,23 +159,27 @@ func (h *host) command(dir, name string, args ...string) string {
 	return stdout.String()
 }
 
-// run starts the host on a free port of localhost and waits until it answers.
-func (h *host) run() {
-	h.t.Helper()
+// freeAddress is a port of localhost that nothing listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
-		h.t.Fatal(err)
+		t.Fatal(err)
 	}
-	address := fmt.Sprintf("localhost:%d", listener.Addr().(*net.TCPAddr).Port)
-	listener.Close()
+	defer listener.Close()
+	return fmt.Sprintf("localhost:%d", listener.Addr().(*net.TCPAddr).Port)
+}
+
+// run starts the host's binary, which listens on address, and waits until it
+// answers.
+func (h *host) run(binary, address string, env ...string) {
+	h.t.Helper()
 	h.url = "http://" + address
 	h.issuer = h.url + "/lockspire"
-	h.env = []string{"LOCKSPIRE_ISSUER=" + h.issuer, "LOCKSPIRE_DATABASE_URL=" + h.database(),
-		"LEDGER_ADDR=" + address, "LEDGER_DATABASE=" + filepath.Join(h.dir, "ledger.db"),
-		"LEDGER_USER=" + userName, "LEDGER_PASSWORD=" + userPassword}
+	h.env = append(env, "LOCKSPIRE_ISSUER="+h.issuer)
 
 	ctx, cancel := context.WithCancel(context.Background())
-	command := exec.CommandContext(ctx, filepath.Join(h.dir, "ledger"))
+	command := exec.CommandContext(ctx, filepath.Join(h.dir, binary))
 	command.Dir = h.dir
 	command.Env = append(os.Environ(), h.env...)
 	command.Stdout, command.Stderr = &h.log, &h.log

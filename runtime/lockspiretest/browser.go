@@ -49,6 +49,19 @@ func NewBrowser(t testing.TB, handler http.Handler, origin string) *Browser {
 	return b
 }
 
+// Open returns a browser with no cookies for an application that already runs
+// at origin, in another process perhaps.
+func Open(t testing.TB, origin string) *Browser {
+	t.Helper()
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		t.Fatalf("lockspiretest: origin %q is not an absolute URL", origin)
+	}
+	b := &Browser{origin: &url.URL{Scheme: u.Scheme, Host: u.Host}}
+	b.client = b.newClient()
+	return b
+}
+
 // Another returns a second browser of the same server, without cookies.
 func (b *Browser) Another() *Browser {
 	other := &Browser{origin: b.origin, server: b.server}
@@ -58,21 +71,25 @@ func (b *Browser) Another() *Browser {
 
 func (b *Browser) newClient() *http.Client {
 	jar, _ := cookiejar.New(nil) // New fails for no options it is given here
-	var dialer net.Dialer
-	address := b.server.Listener.Addr().String()
-	return &http.Client{
-		Jar:     jar,
-		Timeout: 30 * time.Second,
-		Transport: &http.Transport{
-			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, network, address)
-			},
-			// The certificate is httptest's, for another name than the
-			// issuer's; the connection never leaves this process's loopback.
-			TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
-		},
+	client := &http.Client{
+		Jar:           jar,
+		Timeout:       30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	if b.server == nil {
+		return client
+	}
+	var dialer net.Dialer
+	address := b.server.Listener.Addr().String()
+	client.Transport = &http.Transport{
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, network, address)
+		},
+		// The certificate is httptest's, for another name than the issuer's;
+		// the connection never leaves this process's loopback.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}
+	return client
 }
 
 // HTTPClient returns the browser's client: it does not follow redirects.
