@@ -49,6 +49,7 @@ func (o *upgradeOptions) run(cmd *cobra.Command, t *terminal) error {
 	asked := false
 	report, err := upgrade.Run(cmd.Context(), upgrade.Options{
 		CLIVersion: cli, RuntimeVersion: runtimeVersion, DryRun: o.dryRun, Check: o.check, Env: o.env, Progress: t.step,
+		Warn: func(sentence string) { t.warnf("%s", sentence) },
 		Confirm: func(ctx context.Context, r *upgrade.Report) (bool, error) {
 			if o.yes {
 				return true, nil
@@ -97,7 +98,7 @@ func (o *upgradeOptions) show(t *terminal, r *upgrade.Report, asked bool, err er
 func headline(r *upgrade.Report, err error) string {
 	switch {
 	case err != nil:
-		return "Nothing was written: "
+		return "Nothing was written; planned: "
 	case !r.Pending:
 		return "Up to date: "
 	case r.Applied != nil:

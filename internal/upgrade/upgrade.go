@@ -61,6 +61,9 @@ type Options struct {
 	Env plan.Env
 	// Progress is told what is being done. Defaults to nil: nobody is told.
 	Progress func(step string)
+	// Warn is told what a person should know beside the report. Defaults to
+	// nil: nobody is told.
+	Warn func(sentence string)
 }
 
 // Run upgrades one module. The error holds every refusal (plan.AsRefusals); the
@@ -72,6 +75,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
 	}
 	root, err := plannedRoot(o)
 	if err != nil {
@@ -114,8 +120,13 @@ func plannedRoot(o Options) (string, error) {
 	if o.DryRun || o.Check {
 		return "", plan.PendingRefusal("lockspire upgrade")
 	}
-	if _, err := plan.Recover(root); err != nil {
+	result, err := plan.Recover(root)
+	if err != nil {
 		return "", err
+	}
+	o.Warn("an earlier run was interrupted while it wrote; it was finished first")
+	for _, note := range result.Notes {
+		o.Warn(note)
 	}
 	return root, nil
 }
@@ -244,6 +255,9 @@ func (w *work) finish(ctx context.Context, o Options) (*Report, error) {
 	result, err := w.plan.Apply(ctx)
 	if err != nil {
 		return report, err
+	}
+	for _, note := range result.Notes {
+		o.Warn(note)
 	}
 	report.Applied = &result
 	return report, nil

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -67,6 +68,33 @@ func TestCheckAndDryRunWriteNothing(t *testing.T) {
 	report, err := run(t, root, generation(), func(o *Options) { o.Check = true })
 	if err != nil || report.Pending {
 		t.Errorf("pending %v, %v", report, err)
+	}
+}
+
+// I97: a command that only reads never finishes an interrupted run.
+func TestI97InterruptedRunIsFinishedOnlyByACommandThatWrites(t *testing.T) {
+	root := host(t, generation())
+	const txn = ".lockspire/txn/AAAABBBBCCCC/"
+	old, fresh := get(t, root, "main.go"), "package main\n\nfunc main() { println() }\n"
+	put(t, root, txn+"new/0000", fresh)
+	put(t, root, txn+"old/0000", old)
+	put(t, root, txn+"journal.json", fmt.Sprintf(`{"layout": 1, "entries": [{"path": "main.go", "old": %q, "new": %q, "mode": 420}]}`,
+		manifest.Sum([]byte(old)), manifest.Sum([]byte(fresh))))
+	for name, set := range map[string]func(*Options){
+		"check":   func(o *Options) { o.Check = true },
+		"dry run": func(o *Options) { o.DryRun = true },
+	} {
+		_, err := run(t, root, generation(), set)
+		if refusals, ok := plan.AsRefusals(err); !ok || refusals.ExitCode() != 3 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var said []string
+	if _, err := run(t, root, generation(), func(o *Options) { o.Warn = func(s string) { said = append(said, s) } }); err != nil {
+		t.Fatal(err)
+	}
+	if get(t, root, "main.go") != fresh || len(said) == 0 {
+		t.Errorf("main.go is %q, said %q", get(t, root, "main.go"), said)
 	}
 }
 
