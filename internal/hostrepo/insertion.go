@@ -283,17 +283,24 @@ func layoutOf(u *unit, src []byte, file *token.File) importLayout {
 		line := 0
 		for _, s := range g.Specs {
 			spec := s.(*ast.ImportSpec)
-			first := spec.Pos()
+			first, end := spec.Pos(), spec.End()
 			if spec.Doc != nil {
 				first = spec.Doc.Pos()
+			}
+			if spec.Comment != nil {
+				end = spec.Comment.End()
 			}
 			if line > 0 && file.Line(first) > line+1 {
 				l.groups++
 			}
-			line = file.Line(spec.End())
-			end := bytes.IndexByte(src[file.Offset(spec.End()):], '\n')
-			p, _ := strconv.Unquote(spec.Path.Value)
-			l.specs = append(l.specs, importSpec{path: p, group: l.groups, end: file.Offset(spec.End()) + end + 1})
+			line = file.Line(end)
+			is := importSpec{group: l.groups, documented: spec.Doc != nil, start: lineStart(src, file.Offset(first))}
+			is.end = file.Offset(end) + bytes.IndexByte(src[file.Offset(end):], '\n') + 1
+			is.path, _ = strconv.Unquote(spec.Path.Value)
+			if spec.Name != nil {
+				is.name = spec.Name.Name
+			}
+			l.specs = append(l.specs, is)
 			l.indent, _ = indentAt(src, file.Offset(spec.Pos()))
 		}
 		if l.indent == "" {

@@ -1,6 +1,7 @@
 package hostrepo
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -77,17 +78,27 @@ type importLayout struct {
 }
 
 type importSpec struct {
-	path  string
-	group int
-	end   int // offset just behind the line of the spec
+	path, name string
+	group      int  // of specs without a blank line between them
+	documented bool // a comment stands above it
+	start, end int  // offsets of its first line, that comment included, and just behind its last
+}
+
+// before reports whether gofmt puts the spec before an import of path under name.
+func (s importSpec) before(path, name string) bool {
+	return s.path < path || s.path == path && s.name < name
 }
 
 // ImportSplice inserts an import of path. alias is written only when it differs from name, the package's real name.
 // The import joins the group that shares the longest path prefix with it, when that is a group of the same module;
-// otherwise it gets a group of its own at the end. Existing imports are never sorted or merged.
+// otherwise it gets a group of its own at the end. Existing imports are never sorted or merged, and a file that
+// gofmt would leave alone stays one.
 func (in Insertion) ImportSplice(path, name, alias string) Splice {
 	spec := strconv.Quote(path)
-	if alias != "" && alias != name {
+	if alias == name {
+		alias = ""
+	}
+	if alias != "" {
 		spec = alias + " " + spec
 	}
 	l := in.layout
@@ -104,7 +115,7 @@ func (in Insertion) ImportSplice(path, name, alias string) Splice {
 		}
 	}
 	if best >= 0 {
-		return Splice{l.specs[best].end, l.indent + spec + in.EOL}
+		return Splice{l.placeIn(best, path, alias), l.indent + spec + in.EOL}
 	}
 	blank := ""
 	if len(l.specs) > 0 {
@@ -113,8 +124,29 @@ func (in Insertion) ImportSplice(path, name, alias string) Splice {
 	return Splice{l.block, blank + l.indent + spec + in.EOL}
 }
 
-// sameModule is a guess from the text of two import paths: the first element, and for hosting sites the first
-// three, must agree.
+// placeIn returns the offset in the group of spec best at which gofmt would leave a new import, or the one behind best
+// where the group is in an order of its own. gofmt sorts lines that follow each other, so that a comment above a spec
+// separates it from the one before.
+func (l importLayout) placeIn(best int, path, name string) int {
+	group := slices.DeleteFunc(slices.Clone(l.specs), func(s importSpec) bool { return s.group != l.specs[best].group })
+	at := -1
+	for i, s := range group {
+		if i > 0 && !s.documented && s.before(group[i-1].path, group[i-1].name) {
+			return l.specs[best].end
+		}
+		fits := (i == 0 || group[i-1].before(path, name)) && (s.documented || !s.before(path, name))
+		if at < 0 && fits {
+			at = s.start
+		}
+	}
+	if at < 0 {
+		at = group[len(group)-1].end
+	}
+	return at
+}
+
+// sameModule is a guess from the text of two import paths: the first element, and the first two where that is a
+// domain, must agree.
 func sameModule(a, b string) bool {
 	n := 1
 	if strings.Contains(strings.SplitN(b, "/", 2)[0], ".") {

@@ -2,6 +2,7 @@ package hostrepo
 
 import (
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"go/types"
@@ -28,6 +29,36 @@ func TestI82ImportSplice(t *testing.T) {
 			"joins the module's own group, in order",
 			"package x\n\nimport (\n\t\"fmt\"\n\n\t\"github.com/a/b\"\n\n\t\"example.com/host/db\"\n\t\"example.com/host/web\" // keep\n)\n",
 			"package x\n\nimport (\n\t\"fmt\"\n\n\t\"github.com/a/b\"\n\n\t\"example.com/host/db\"\n\t\"example.com/host/internal/authserver\"\n\t\"example.com/host/web\" // keep\n)\n",
+		},
+		{
+			"before every import of its group that sorts after it",
+			"package x\n\nimport (\n\t\"fmt\"\n\n\t\"example.com/host/internal/signin\"\n\t\"example.com/host/internal/web\"\n)\n",
+			"package x\n\nimport (\n\t\"fmt\"\n\n\t\"example.com/host/internal/authserver\"\n\t\"example.com/host/internal/signin\"\n\t\"example.com/host/internal/web\"\n)\n",
+		},
+		{
+			"above the comment of the import that sorts after it",
+			"package x\n\nimport (\n\t\"fmt\"\n\n\t// pages\n\t\"example.com/host/internal/web\"\n)\n",
+			"package x\n\nimport (\n\t\"fmt\"\n\n\t\"example.com/host/internal/authserver\"\n\t// pages\n\t\"example.com/host/internal/web\"\n)\n",
+		},
+		{
+			"between an import of another module and one that sorts after it",
+			"package x\n\nimport (\n\t\"example.com/host\"\n\t\"example.com/host-tools/a\"\n\t\"example.com/host/web\"\n\t\"github.com/a/b\"\n)\n",
+			"package x\n\nimport (\n\t\"example.com/host\"\n\t\"example.com/host-tools/a\"\n\t\"example.com/host/internal/authserver\"\n\t\"example.com/host/web\"\n\t\"github.com/a/b\"\n)\n",
+		},
+		{
+			"a blank import of the same path",
+			"package x\n\nimport (\n\t_ \"example.com/host/internal/authserver\"\n\t\"example.com/host/web\"\n)\n",
+			"package x\n\nimport (\n\t\"example.com/host/internal/authserver\"\n\t_ \"example.com/host/internal/authserver\"\n\t\"example.com/host/web\"\n)\n",
+		},
+		{
+			"a comment over several lines",
+			"package x\n\nimport (\n\t\"example.com/host/a\" /* one\n\ttwo */\n)\n",
+			"package x\n\nimport (\n\t\"example.com/host/a\" /* one\n\ttwo */\n\t\"example.com/host/internal/authserver\"\n)\n",
+		},
+		{
+			"an unsorted group keeps its order",
+			"package x\n\nimport (\n\t\"example.com/host/web\"\n\t\"example.com/host/db\"\n\t\"example.com/host/app\"\n)\n",
+			"package x\n\nimport (\n\t\"example.com/host/web\"\n\t\"example.com/host/db\"\n\t\"example.com/host/app\"\n\t\"example.com/host/internal/authserver\"\n)\n",
 		},
 		{
 			"own group at the end",
@@ -78,6 +109,11 @@ func TestI82ImportSplice(t *testing.T) {
 			}
 			if n := len(f.Imports); n != len(in.Imports)+1 {
 				t.Errorf("%d imports", n)
+			}
+			if is, err := format.Source([]byte(tt.src)); err == nil && string(is) == tt.src {
+				if is, err := format.Source([]byte(got)); err != nil || string(is) != got {
+					t.Errorf("gofmt would change it: %v\n%s", err, is)
+				}
 			}
 		})
 	}

@@ -5,8 +5,8 @@ import (
 	"log"
 	"net/http"
 
-	"example.com/board/store"
 	lsauth "example.com/board/oauthsrv"
+	"example.com/board/store"
 )
 
 func main() {
