@@ -29,6 +29,12 @@ func main() {
 `
 )
 
+// TestMain: a go.work that the caller's environment switches off is one that the hosts of these tests do not have.
+func TestMain(m *testing.M) {
+	os.Unsetenv("GOWORK")
+	os.Exit(m.Run())
+}
+
 func load(t *testing.T, dir string, env ...string) (*Repo, error) {
 	t.Helper()
 	before := snapshot(t, dir)
