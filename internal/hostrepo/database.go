@@ -12,75 +12,6 @@ import (
 	"golang.org/x/tools/go/packages"
 )
 
-// driver is a database driver known by its import path.
-type driver struct{ path, engine, name string }
-
-// drivers: path without major version suffix, engine, name it registers with database/sql ("" for none).
-var drivers = []driver{
-	{"modernc.org/sqlite", "sqlite", "sqlite"},
-	{"github.com/glebarez/go-sqlite", "sqlite", "sqlite"},
-	{"github.com/glebarez/sqlite", "sqlite", "sqlite"},
-	{"github.com/mattn/go-sqlite3", "sqlite", "sqlite3"},
-	{"github.com/ncruces/go-sqlite3/driver", "sqlite", "sqlite3"},
-	{"gorm.io/driver/sqlite", "sqlite", "sqlite3"},
-	{"zombiezen.com/go/sqlite", "sqlite", ""},
-	{"github.com/jackc/pgx/stdlib", "postgres", "pgx"},
-	{"github.com/jackc/pgx/pgxpool", "postgres", ""},
-	{"github.com/jackc/pgx", "postgres", ""},
-	{"github.com/lib/pq", "postgres", "postgres"},
-	{"gorm.io/driver/postgres", "postgres", "pgx"},
-	{"github.com/go-sql-driver/mysql", "mysql", "mysql"},
-	{"gorm.io/driver/mysql", "mysql", "mysql"},
-	{"github.com/microsoft/go-mssqldb", "mssql", "sqlserver"},
-	{"github.com/ClickHouse/clickhouse-go", "clickhouse", "clickhouse"},
-}
-
-// driverOf finds a driver by import path, whichever its major version.
-func driverOf(path string) (driver, bool) {
-	elems := strings.Split(path, "/")
-	bare := slices.DeleteFunc(elems, func(e string) bool {
-		return len(e) > 1 && e[0] == 'v' && strings.Trim(e[1:], "0123456789") == ""
-	})
-	p := strings.Join(bare, "/")
-	for _, d := range drivers {
-		if d.path == p {
-			return d, true
-		}
-	}
-	return driver{}, false
-}
-
-// engineOfDriver maps a registered driver name, also one that a wrapper made up, to its engine.
-func engineOfDriver(name string) string {
-	n := strings.ToLower(name)
-	switch {
-	case strings.Contains(n, "sqlite"):
-		return "sqlite"
-	case strings.Contains(n, "pgx"), strings.Contains(n, "postgres"), n == "pq", n == "cloudsqlpostgres":
-		return "postgres"
-	case strings.Contains(n, "mysql"):
-		return "mysql"
-	case strings.Contains(n, "sqlserver"), strings.Contains(n, "mssql"):
-		return "mssql"
-	case strings.Contains(n, "clickhouse"):
-		return "clickhouse"
-	}
-	return ""
-}
-
-// engineOfDSN guesses from the form of a connection string. Nothing of the string itself is kept.
-func engineOfDSN(dsn string) string {
-	switch {
-	case strings.HasPrefix(dsn, "postgres://"), strings.HasPrefix(dsn, "postgresql://"), strings.Contains(dsn, "sslmode="), strings.Contains(dsn, "dbname="):
-		return "postgres"
-	case strings.HasPrefix(dsn, "file:"), strings.HasPrefix(dsn, ":memory:"), strings.HasSuffix(dsn, ".db"), strings.HasSuffix(dsn, ".sqlite"), strings.HasSuffix(dsn, ".sqlite3"):
-		return "sqlite"
-	case strings.Contains(dsn, "@tcp("):
-		return "mysql"
-	}
-	return ""
-}
-
 // findEngines collects evidence: drivers that the module imports, sql.Open calls, and, where there is neither,
 // drivers that come with a dependency.
 func findEngines(ix *index) []Engine {
@@ -144,7 +75,7 @@ type handleCandidate struct {
 }
 
 // handlesAt lists the database handles that an expression at pos can name: variables in scope, then package-level
-// variables, then fields reached from the receiver, then fields and accessor methods reached from the rest.
+// variables, of imported packages of the module too, then fields reached from the receiver, then fields and accessor methods reached from the rest.
 func handlesAt(ix *index, u *unit, f *fn, pos token.Pos) []Handle {
 	var found []handleCandidate
 	pkgScope := u.pkg.Types.Scope()
@@ -156,6 +87,9 @@ func handlesAt(ix *index, u *unit, f *fn, pos token.Pos) []Handle {
 	for s := inner; s != nil; s = s.Parent() {
 		for _, name := range s.Names() {
 			there, obj := inner.LookupParent(name, pos)
+			if imported, ok := obj.(*types.PkgName); ok && there == s {
+				found = append(found, exportedHandles(u, imported)...)
+			}
 			v, ok := obj.(*types.Var)
 			if !ok || there != s || name == "_" {
 				continue
@@ -199,6 +133,23 @@ func handleKind(t types.Type) string {
 		return HandlePgx
 	}
 	return ""
+}
+
+// exportedHandles are the variables of another package of the module, as a file that imports it names them.
+func exportedHandles(u *unit, imported *types.PkgName) []handleCandidate {
+	var out []handleCandidate
+	scope := imported.Imported().Scope()
+	for _, name := range scope.Names() {
+		v, ok := scope.Lookup(name).(*types.Var)
+		if !ok || !v.Exported() || !inModule(u, imported.Imported().Path()) {
+			continue
+		}
+		if k := handleKind(v.Type()); k != "" {
+			h := Handle{Kind: k, Expr: imported.Name() + "." + name, Via: "package"}
+			out = append(out, handleCandidate{Handle: h, rank: 1, depth: 1, pos: v.Pos(), v: v})
+		}
+	}
+	return out
 }
 
 const maxFieldDepth = 3
@@ -273,8 +224,13 @@ func readable(u *unit, n *types.Named) bool {
 	if p == "github.com/jmoiron/sqlx" || p == "github.com/uptrace/bun" {
 		return true
 	}
+	return inModule(u, p)
+}
+
+// inModule reports whether an import path is of the module of u.
+func inModule(u *unit, path string) bool {
 	mod := u.pkg.Module
-	return mod != nil && (p == mod.Path || strings.HasPrefix(p, mod.Path+"/"))
+	return mod != nil && (path == mod.Path || strings.HasPrefix(path, mod.Path+"/"))
 }
 
 // withEngine decides the engine of a handle: from the call that opened it, else from the module's only engine.

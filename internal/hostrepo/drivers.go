@@ -1,0 +1,75 @@
+package hostrepo
+
+import (
+	"slices"
+	"strings"
+)
+
+// driver is a database driver known by its import path.
+type driver struct{ path, engine, name string }
+
+// drivers: path without major version suffix, engine, name it registers with database/sql ("" for none).
+var drivers = []driver{
+	{"modernc.org/sqlite", "sqlite", "sqlite"},
+	{"github.com/glebarez/go-sqlite", "sqlite", "sqlite"},
+	{"github.com/glebarez/sqlite", "sqlite", "sqlite"},
+	{"github.com/mattn/go-sqlite3", "sqlite", "sqlite3"},
+	{"github.com/ncruces/go-sqlite3/driver", "sqlite", "sqlite3"},
+	{"gorm.io/driver/sqlite", "sqlite", "sqlite3"},
+	{"zombiezen.com/go/sqlite", "sqlite", ""},
+	{"github.com/jackc/pgx/stdlib", "postgres", "pgx"},
+	{"github.com/jackc/pgx/pgxpool", "postgres", ""},
+	{"github.com/jackc/pgx", "postgres", ""},
+	{"github.com/lib/pq", "postgres", "postgres"},
+	{"gorm.io/driver/postgres", "postgres", "pgx"},
+	{"github.com/go-sql-driver/mysql", "mysql", "mysql"},
+	{"gorm.io/driver/mysql", "mysql", "mysql"},
+	{"github.com/microsoft/go-mssqldb", "mssql", "sqlserver"},
+	{"github.com/ClickHouse/clickhouse-go", "clickhouse", "clickhouse"},
+}
+
+// driverOf finds a driver by import path, whichever its major version.
+func driverOf(path string) (driver, bool) {
+	elems := strings.Split(path, "/")
+	bare := slices.DeleteFunc(elems, func(e string) bool {
+		return len(e) > 1 && e[0] == 'v' && strings.Trim(e[1:], "0123456789") == ""
+	})
+	p := strings.Join(bare, "/")
+	for _, d := range drivers {
+		if d.path == p {
+			return d, true
+		}
+	}
+	return driver{}, false
+}
+
+// engineOfDriver maps a registered driver name, also one that a wrapper made up, to its engine.
+func engineOfDriver(name string) string {
+	n := strings.ToLower(name)
+	switch {
+	case strings.Contains(n, "sqlite"):
+		return "sqlite"
+	case strings.Contains(n, "pgx"), strings.Contains(n, "postgres"), n == "pq", n == "cloudsqlpostgres":
+		return "postgres"
+	case strings.Contains(n, "mysql"):
+		return "mysql"
+	case strings.Contains(n, "sqlserver"), strings.Contains(n, "mssql"):
+		return "mssql"
+	case strings.Contains(n, "clickhouse"):
+		return "clickhouse"
+	}
+	return ""
+}
+
+// engineOfDSN guesses from the form of a connection string. Nothing of the string itself is kept.
+func engineOfDSN(dsn string) string {
+	switch {
+	case strings.HasPrefix(dsn, "postgres://"), strings.HasPrefix(dsn, "postgresql://"), strings.Contains(dsn, "sslmode="), strings.Contains(dsn, "dbname="):
+		return "postgres"
+	case strings.HasPrefix(dsn, "file:"), strings.HasPrefix(dsn, ":memory:"), strings.HasSuffix(dsn, ".db"), strings.HasSuffix(dsn, ".sqlite"), strings.HasSuffix(dsn, ".sqlite3"):
+		return "sqlite"
+	case strings.Contains(dsn, "@tcp("):
+		return "mysql"
+	}
+	return ""
+}
