@@ -3,6 +3,7 @@ package lockspire
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -163,16 +164,17 @@ func (s *store) writeSQLite(ctx context.Context, fn func(tx) error) error {
 		return err
 	}
 	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
 	done := false
 	defer func() {
 		if !done {
-			// The request's context may be over; the lock must go regardless.
-			conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+			abandonSQLite(context.WithoutCancel(ctx), conn)
 		}
 	}()
+	// A BEGIN that took effect may still be reported as failed, when the client
+	// hung up meanwhile: whatever fails from here on is rolled back.
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
 	if err := fn(tx{s: s, r: conn}); err != nil {
 		return err
 	}
@@ -181,6 +183,18 @@ func (s *store) writeSQLite(ctx context.Context, fn func(tx) error) error {
 	}
 	done = true
 	return nil
+}
+
+// abandonSQLite makes sure that conn goes back to the pool without a
+// transaction: one that is left open holds the write lock of the whole
+// database, and the next user of the connection would write into it. ctx is not
+// the request's, which may be over.
+func abandonSQLite(ctx context.Context, conn *sql.Conn) {
+	_, err := conn.ExecContext(ctx, "ROLLBACK")
+	// SQLite ends a transaction by itself after some faults.
+	if err != nil && !strings.Contains(err.Error(), "no transaction is active") {
+		conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
 }
 
 // sql spells query for the dialect: "@." becomes the schema, and SQLite gets
