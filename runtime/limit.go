@@ -43,7 +43,8 @@ func (l *limiter) count(key string, n int, now time.Time) int {
 
 // limitKey is the key of this request for a client, or "" where the host does
 // not say what address it comes from: then nothing is counted, since behind a
-// proxy all users would share one address.
+// proxy all users would share one address. It is a hash, since the client id
+// is whatever the request says, at any length, and the table keeps it.
 func (p *Provider) limitKey(r *http.Request, clientID string) string {
 	if p.config.ClientIP == nil {
 		return ""
@@ -52,7 +53,7 @@ func (p *Provider) limitKey(r *http.Request, clientID string) string {
 	if address == "" {
 		return ""
 	}
-	return address + " " + clientID
+	return string(hashToken(address + " " + clientID))
 }
 
 // limitInteractions refuses an address that begins too many interactions with
