@@ -189,8 +189,9 @@ func (p *Provider) checkLive(ctx context.Context, c accessClaims) (liveToken, er
 	return live, nil
 }
 
-// admit verifies token for resource: signature, life, audience, liveness.
-func (p *Provider) admit(ctx context.Context, token, resource string) (*AccessToken, error) {
+// admit verifies token for what demands it: signature, life, audience,
+// liveness.
+func (p *Provider) admit(ctx context.Context, token string, demands protection) (*AccessToken, error) {
 	claims, err := p.readAccessToken(ctx, token)
 	if err != nil {
 		return nil, err
@@ -198,10 +199,10 @@ func (p *Provider) admit(ctx context.Context, token, resource string) (*AccessTo
 	if err := claims.checkTime(p.now()); err != nil {
 		return nil, err
 	}
-	if resource != p.config.Issuer {
-		err = claims.checkAudience(resource, p.config.Issuer)
-	} else {
+	if demands.userinfo {
 		err = claims.checkIssuerAudience(p.config.Issuer)
+	} else {
+		err = claims.checkAudience(demands.resource, p.config.Issuer)
 	}
 	if err != nil {
 		return nil, err
@@ -222,8 +223,10 @@ func (p *Provider) admit(ctx context.Context, token, resource string) (*AccessTo
 	}, nil
 }
 
-// checkIssuerAudience is the rule for the issuer's own endpoints: a token for
-// an API that is also good for userinfo names both.
+// checkIssuerAudience is the rule for userinfo, and for userinfo only: a token
+// for an API that is also good there names both. A host's API whose identifier
+// happens to be the issuer is a resource like any other, or every token for
+// another API would open it.
 func (c accessClaims) checkIssuerAudience(issuer string) error {
 	for _, audience := range c.audience {
 		if audience == issuer {

@@ -17,6 +17,8 @@ import (
 type protection struct {
 	scopes   []string
 	resource string
+	// userinfo is true for that endpoint alone, which is no resource.
+	userinfo bool
 	// metadataURL is the resource's RFC 9728 document, or "".
 	metadataURL string
 }
@@ -79,7 +81,7 @@ func (p *Provider) authorizeBearer(w http.ResponseWriter, r *http.Request, deman
 		p.challenge(w, r, demands, err)
 		return nil, false
 	}
-	token, err := p.admit(r.Context(), raw, demands.resource)
+	token, err := p.admit(r.Context(), raw, demands)
 	if err != nil {
 		p.challenge(w, r, demands, err)
 		return nil, false

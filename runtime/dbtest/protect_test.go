@@ -194,6 +194,38 @@ func TestA142AudienceOfAnotherResource(t *testing.T) {
 	})
 }
 
+// A host's API may have the issuer as its identifier. A token for another API
+// names the issuer too, for userinfo, and must not open it.
+func TestA142IssuerAsAResourceIsAResourceLikeAnyOther(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, db *sql.DB, engine lockspire.Dialect) {
+		_, clock, client := protected(t, db, engine)
+		config := baseConfig(db, engine)
+		config.Now = clock.Now
+		config.Resources = []lockspire.Resource{{Identifier: testResource}, {Identifier: testIssuer}}
+		p := mustNew(t, config)
+		good := client.claimsOf(clock.Now())
+		for _, c := range []struct {
+			audience            any
+			atIssuer, atDefault int
+		}{
+			{[]string{testResource, testIssuer}, 401, 200},
+			{testIssuer, 200, 401},
+		} {
+			bearer := "Bearer " + accessToken(t, db, with(good, "aud", c.audience))
+			got := []int{
+				send(api(p, lockspire.ForResource(testIssuer)), "GET", "https://app.example/api", nil, "Authorization", bearer).Code,
+				send(api(p), "GET", "https://app.example/api", nil, "Authorization", bearer).Code,
+			}
+			if got[0] != c.atIssuer || got[1] != c.atDefault {
+				t.Errorf("aud %v: %v, want %d at the issuer's API and %d at the other", c.audience, got, c.atIssuer, c.atDefault)
+			}
+			if info := send(p, "GET", testIssuer+"/userinfo", nil, "Authorization", bearer).Code; info != 200 {
+				t.Errorf("aud %v: userinfo %d", c.audience, info)
+			}
+		}
+	})
+}
+
 func TestA147LifeOfAToken(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, db *sql.DB, engine lockspire.Dialect) {
 		p, clock, client := protected(t, db, engine)
