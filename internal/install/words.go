@@ -282,11 +282,20 @@ func (j *job) todo(rendered []templates.File) []string {
 	out = append(out,
 		"In production set the issuer and a secret; on loopback both have defaults:\n"+
 			"export LOCKSPIRE_ISSUER="+issuer+"\nexport LOCKSPIRE_SECRETS=\"$(openssl rand -base64 32)\"",
-		"Run the smoke test now, and verify in CI:\ngo test ./"+j.in.Package+"\nlockspire verify",
+		"Run the smoke test now, and verify in CI:\n"+j.smokeTest()+"\nlockspire verify",
 		"Register the first client, on the database that LOCKSPIRE_DATABASE_URL names:\n"+
 			"lockspire client create --name \"Partner\" --redirect-uri https://partner.example/callback",
 	)
 	return out
+}
+
+// smokeTest is the command; on PostgreSQL the test needs to be told of a server, and is skipped without.
+func (j *job) smokeTest() string {
+	command := "go test ./" + j.in.Package
+	if j.in.Engine == templates.EnginePG {
+		return "LOCKSPIRE_TEST_DATABASE_URL=postgres://postgres@localhost/postgres " + command
+	}
+	return command
 }
 
 // pastedCall is the call for a person to place. Names stand for what they have there.
