@@ -24,6 +24,7 @@ type Options struct {
 	Tags    []string          // extra build tags
 	Env     []string          // defaults to os.Environ()
 	Overlay map[string][]byte // contents that stand in for files, by absolute path
+	Command string            // what refusals tell to run again; defaults to "lockspire install"
 }
 
 // Repo is a loaded host. It is not changed after Load returns, and may be read by several goroutines.

@@ -138,6 +138,8 @@ func TestI07WorkspaceThatDoesNotListTheModuleIsLeftOut(t *testing.T) {
 func TestI08WorkspaceRootListsItsModules(t *testing.T) {
 	dir := expand(t, archive("go.work", "go 1.26\n\nuse (\n\t./app\n\t./lib\n)\n", "app/go.mod", goMod, "lib/go.mod", "module example.com/lib\n"))
 	refused(t, dir, 3, "2 modules", "lockspire install -C app", "lockspire install -C lib")
+	_, err := Load(context.Background(), Options{Dir: dir, Command: "lockspire verify"})
+	checkRefusal(t, err, 3, "lockspire verify -C app", "lockspire verify -C lib")
 }
 
 func TestNoModuleIsRefused(t *testing.T) {

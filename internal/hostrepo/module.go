@@ -2,6 +2,7 @@ package hostrepo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,11 +44,11 @@ func findModule(ctx context.Context, opts Options) (*module, error) {
 		m.env = os.Environ()
 	}
 	if _, err := os.Stat(dir); err != nil {
-		return nil, plan.Refusals{{Exit: 2, What: fmt.Sprintf("there is no directory %s", opts.Dir), Next: "lockspire install -C <dir>"}}
+		return nil, plan.Refusals{{Exit: 2, What: fmt.Sprintf("there is no directory %s", opts.Dir), Next: opts.again("<dir>")}}
 	}
 	m.root = FindRoot(dir)
 	if m.root == "" {
-		return nil, m.noModule(ctx)
+		return nil, m.noModule(ctx, opts)
 	}
 	data, err := m.readFile(filepath.Join(m.root, "go.mod"))
 	if err != nil {
@@ -74,6 +75,9 @@ func findModule(ctx context.Context, opts Options) (*module, error) {
 	return m, nil
 }
 
+// again is the command in another directory.
+func (o Options) again(dir string) string { return cmp.Or(o.Command, "lockspire install") + " -C " + dir }
+
 // FindRoot returns the directory of the nearest go.mod at or above dir, "" for none. It reads nothing else, so that a
 // caller can look for an interrupted run before it loads what may be half written.
 func FindRoot(dir string) string {
@@ -94,14 +98,14 @@ func FindRoot(dir string) string {
 }
 
 // noModule explains why there is nothing to work on: a workspace root names its modules.
-func (m *module) noModule(ctx context.Context) error {
+func (m *module) noModule(ctx context.Context, opts Options) error {
 	goenv, err := m.goEnv(ctx)
 	if err != nil {
 		return err
 	}
 	work := goenv["GOWORK"]
 	if work == "" || work == "off" {
-		return plan.Refusals{{Exit: 3, What: "there is no go.mod here or in a directory above", Next: "lockspire install -C <module directory>"}}
+		return plan.Refusals{{Exit: 3, What: "there is no go.mod here or in a directory above", Next: opts.again("<module directory>")}}
 	}
 	dirs, err := m.workspaceDirs(work)
 	if err != nil {
@@ -113,7 +117,7 @@ func (m *module) noModule(ctx context.Context) error {
 		if err != nil {
 			rel = d
 		}
-		next = append(next, "lockspire install -C "+filepath.ToSlash(rel))
+		next = append(next, opts.again(filepath.ToSlash(rel)))
 	}
 	return plan.Refusals{{
 		Exit: 3, Path: "go.work",

@@ -39,7 +39,9 @@ func Run(ctx context.Context, opts Options) (Report, error) {
 			return Report{}, plan.Refusals{plan.PendingRefusal("lockspire install")}
 		}
 	}
-	repo, err := hostrepo.Load(ctx, hostrepo.Options{Dir: opts.Dir, Tags: opts.Tags, Env: opts.Env, Overlay: opts.Overlay})
+	repo, err := hostrepo.Load(ctx, hostrepo.Options{
+		Dir: opts.Dir, Tags: opts.Tags, Env: opts.Env, Overlay: opts.Overlay, Command: "lockspire verify",
+	})
 	if err != nil {
 		return Report{}, err
 	}
