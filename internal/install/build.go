@@ -74,13 +74,11 @@ func (j *job) place(f templates.File, next *manifest.Manifest) (*plan.Refusal, e
 		return &plan.Refusal{Exit: 1, Path: f.Path, What: wordFileTaken, Next: "lockspire install --adopt-existing"}, nil
 	}
 	next.Put(manifest.NewFile(f.Path, owner, f.Template, f.Content))
-	if owner == plan.Managed {
-		return nil, j.base(f.Path, f.Content)
-	}
-	return nil, nil
+	return nil, j.base(f.Path, f.Content)
 }
 
-// base plans the copy that a later upgrade compares an edited file with.
+// base plans the copy that a later upgrade compares an edited file with. Of a host's own file too: when its template
+// changes, the upgrade shows what changed.
 func (j *job) base(path string, content []byte) error {
 	change, err := j.plan.File(manifest.BasePath(path), plan.Managed, content, wordBase)
 	if err != nil {

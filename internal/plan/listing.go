@@ -95,10 +95,11 @@ func (l *listing) files(changes []Change) {
 	}
 }
 
-// fileRows lists the changes, with everything below vendor/ in one row: nobody
-// reviews sixty copied files one by one.
+// fileRows lists the changes, with everything below vendor/ and the base copies
+// in one row each: nobody reviews sixty copied files one by one.
 func fileRows(changes []Change) (rows []row, counts string) {
 	var created, changed, deleted, vendored int
+	var bases []row
 	for _, c := range changes {
 		mark := "~"
 		switch {
@@ -115,7 +116,21 @@ func fileRows(changes []Change) (rows []row, counts string) {
 			vendored++
 			continue
 		}
+		if strings.HasPrefix(c.Path, basePath) {
+			bases = append(bases, row{mark, basePath, ownerWord(c.Owner), c.Why})
+			continue
+		}
 		rows = append(rows, row{mark, c.Path, ownerWord(c.Owner), c.Why})
+	}
+	if len(bases) > 0 {
+		folded := bases[0]
+		folded.why += fmt.Sprintf(" (%d files)", len(bases))
+		for _, base := range bases {
+			if base.mark != folded.mark {
+				folded.mark = "~"
+			}
+		}
+		rows = append(rows, folded)
 	}
 	if vendored > 0 {
 		rows = append(rows, row{"+", "vendor/", ownerWord(Host), fmt.Sprintf("%d files, as go mod vendor writes them", vendored)})

@@ -40,6 +40,10 @@ const (
 // that is not there.
 const ManifestPath = ".lockspire/manifest.json"
 
+// basePath is where the manifest's package keeps base copies; a plan lists them
+// in one row.
+const basePath = ".lockspire/base/"
+
 // Change is one file before and after.
 type Change struct {
 	// Path is relative to the module root, with slashes. Only the vendor
