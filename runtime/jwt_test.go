@@ -19,7 +19,7 @@ import (
 // memoryKeyring is a keyring whose rows were read just now, without a store.
 func memoryKeyring(t testing.TB) *keyring {
 	t.Helper()
-	k := &keyring{secrets: testSecrets(t, 7), now: time.Now, loadedAt: time.Now().Add(time.Hour)}
+	k := &keyring{secrets: testSecrets(t, 7), now: time.Now, reload: make(chan struct{}, 1), loadedAt: time.Now().Add(time.Hour)}
 	set := &keySet{byKID: map[string]*signingKey{}, active: map[string]*signingKey{}}
 	for _, alg := range []string{algES256, algRS256} {
 		row, err := k.newRow(alg)

@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +42,9 @@ const rsaBits = 2048
 // look for keys that another replica created.
 const keyCooldown = 10 * time.Second
 
+// keyTimeout bounds one reading of the key rows, for which others wait.
+const keyTimeout = 5 * time.Second
+
 // keyring is the signing keys of the issuer: sealed rows in the database, and
 // an opened copy in memory. The rows decide; the copy is refreshed from them.
 //
@@ -57,7 +59,7 @@ type keyring struct {
 	set atomic.Pointer[keySet]
 
 	// reload admits one refresh at a time; loadedAt is when the last one began.
-	reload   sync.Mutex
+	reload   chan struct{}
 	loadedAt time.Time
 }
 
@@ -80,7 +82,7 @@ type signingKey struct {
 // openKeyring reads the key rows and creates what is missing. It fails, naming
 // the secret, when a row was sealed with a secret that is not listed.
 func openKeyring(ctx context.Context, s *store, secrets *secretSet, now func() time.Time) (*keyring, error) {
-	k := &keyring{store: s, secrets: secrets, now: now}
+	k := &keyring{store: s, secrets: secrets, now: now, reload: make(chan struct{}, 1)}
 	if err := k.load(ctx); err != nil {
 		return nil, err
 	}
@@ -295,20 +297,30 @@ func (k *keyring) find(ctx context.Context, kid string) (*signingKey, error) {
 		return nil, nil
 	}
 	if err := k.refresh(ctx, keyCooldown); err != nil {
-		return nil, err
+		// A row that does not open, too: another replica may have the secret
+		// that this one lacks, so nothing is known about the token.
+		return nil, fmt.Errorf("%w: %w", errUnavailable, err)
 	}
 	return k.set.Load().byKID[kid], nil
 }
 
 // refresh reads the rows again unless that was done less than age ago.
 func (k *keyring) refresh(ctx context.Context, age time.Duration) error {
-	k.reload.Lock()
-	defer k.reload.Unlock()
-	if now := k.now(); now.Sub(k.loadedAt) < age {
-		return nil
-	} else {
-		k.loadedAt = now
+	select {
+	case k.reload <- struct{}{}:
+		defer func() { <-k.reload }()
+	case <-ctx.Done():
+		return fmt.Errorf("%w: waiting for the signing keys: %w", errUnavailable, ctx.Err())
 	}
+	now := k.now()
+	if now.Sub(k.loadedAt) < age {
+		return nil
+	}
+	k.loadedAt = now
+	// This reading is everybody's: a client that asks for it and hangs up must
+	// not use up the cool-down for nothing.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyTimeout)
+	defer cancel()
 	return k.load(ctx)
 }
 

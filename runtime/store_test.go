@@ -18,14 +18,12 @@ type faultyDriver struct {
 	// fails is asked what an Exec of a statement returns.
 	fails      func(statement string) error
 	statements []string
-	opened     int
 	closed     int
+	// queried is called in each query, which finds no rows.
+	queried func(ctx context.Context) error
 }
 
 func (d *faultyDriver) Connect(context.Context) (driver.Conn, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.opened++
 	return &faultyConn{d}, nil
 }
 
@@ -45,6 +43,17 @@ func (c *faultyConn) ExecContext(_ context.Context, query string, _ []driver.Nam
 	c.d.statements = append(c.d.statements, query)
 	return driver.RowsAffected(1), c.d.fails(query)
 }
+
+func (c *faultyConn) QueryContext(ctx context.Context, _ string, _ []driver.NamedValue) (driver.Rows, error) {
+	return noRows{}, c.d.queried(ctx)
+}
+
+// noRows is the answer of an empty table.
+type noRows struct{}
+
+func (noRows) Columns() []string         { return nil }
+func (noRows) Close() error              { return nil }
+func (noRows) Next([]driver.Value) error { return io.EOF }
 
 func (c *faultyConn) Prepare(string) (driver.Stmt, error) { return nil, errors.ErrUnsupported }
 func (c *faultyConn) Begin() (driver.Tx, error)           { return nil, errors.ErrUnsupported }
