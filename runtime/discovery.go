@@ -3,6 +3,7 @@ package lockspire
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -60,9 +61,11 @@ type resourceMetadata struct {
 // which does not change after New.
 type metadata struct {
 	server document
-	// resources by root path.
+	// resources by root path, and the query after it where the identifier
+	// has one.
 	resources map[string]document
-	paths     []string
+	// paths are the root paths without their queries, each once.
+	paths []string
 }
 
 // newMetadata encodes the documents of config, whose defaults are filled in.
@@ -81,10 +84,10 @@ func newMetadata(config Config) (metadata, error) {
 		if err != nil {
 			return m, err
 		}
-		if _, twice := m.resources[path]; !twice {
+		if !slices.Contains(m.paths, path) {
 			m.paths = append(m.paths, path)
-			m.resources[path] = doc
 		}
+		m.resources[path+resourceQuery(resource.Identifier)] = doc
 	}
 	return m, nil
 }
@@ -188,6 +191,15 @@ func resourceMetadataPath(issuer, identifier string) (string, bool) {
 	return wellKnownResource + path, true
 }
 
+// resourceQuery is the query of a resource identifier with its "?", which is
+// part of where the metadata is (RFC 9728 §3.1), or "".
+func resourceQuery(identifier string) string {
+	if _, query, found := strings.Cut(identifier, "?"); found && query != "" {
+		return "?" + query
+	}
+	return ""
+}
+
 // resourceMetadataURL is what a challenge points to, or "".
 func resourceMetadataURL(issuer, identifier string) string {
 	path, ok := resourceMetadataPath(issuer, identifier)
@@ -198,7 +210,7 @@ func resourceMetadataURL(issuer, identifier string) string {
 	if err != nil {
 		return ""
 	}
-	return u.Scheme + "://" + u.Host + (&url.URL{Path: path}).EscapedPath()
+	return u.Scheme + "://" + u.Host + (&url.URL{Path: path}).EscapedPath() + resourceQuery(identifier)
 }
 
 func (p *Provider) resourceMetadataPaths() []string {
@@ -212,9 +224,12 @@ func (p *Provider) serveMetadata(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveResourceMetadata answers RFC 9728 for the resource whose document lives
-// at the request's path.
+// at the request's path and query. A query that is no resource's is ignored.
 func (p *Provider) serveResourceMetadata(w http.ResponseWriter, r *http.Request) {
-	doc, ok := p.metadata.resources[r.URL.Path]
+	doc, ok := p.metadata.resources[r.URL.Path+"?"+r.URL.RawQuery]
+	if !ok {
+		doc, ok = p.metadata.resources[r.URL.Path]
+	}
 	if !ok {
 		http.NotFound(w, r)
 		return

@@ -91,12 +91,44 @@ func TestResourceMetadataLiesBetweenHostAndPath(t *testing.T) {
 	for identifier, want := range map[string]string{
 		"https://app.example/":              "https://app.example/.well-known/oauth-protected-resource",
 		"https://app.example/a%20b":         "https://app.example/.well-known/oauth-protected-resource/a%20b",
+		"https://app.example/?tenant=1":     "https://app.example/.well-known/oauth-protected-resource?tenant=1",
+		"https://app.example/api?tenant=1":  "https://app.example/.well-known/oauth-protected-resource/api?tenant=1",
 		"https://app.example:8443/api":      "",
 		"http://app.example/api":            "",
 		"https://app.example.evil.test/api": "",
 	} {
 		if got := resourceMetadataURL("https://app.example/lockspire", identifier); got != want {
 			t.Errorf("metadata of %s is at %q, want %q", identifier, got, want)
+		}
+	}
+}
+
+// The query of an identifier is part of where its metadata is (RFC 9728 §3.1).
+// Without it a client would read the document of another resource, and refuse
+// it.
+func TestResourcesThatDifferInQueryHaveMetadataOfTheirOwn(t *testing.T) {
+	config := metadataConfig()
+	config.Resources = []Resource{{Identifier: "https://app.example/api?tenant=1"}, {Identifier: "https://app.example/api?tenant=2"}}
+	m, err := newMetadata(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Provider{metadata: m}
+	const path = "/.well-known/oauth-protected-resource/api"
+	if len(m.paths) != 1 || m.paths[0] != path {
+		t.Errorf("paths to route %v", m.paths)
+	}
+	for query, want := range map[string]string{"?tenant=1": "https://app.example/api?tenant=1", "?tenant=2": "https://app.example/api?tenant=2", "?tenant=3": "", "": ""} {
+		w := httptest.NewRecorder()
+		p.serveResourceMetadata(w, httptest.NewRequest("GET", "https://app.example"+path+query, nil))
+		var got struct{ Resource string }
+		if w.Code == 200 {
+			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got.Resource != want || (want == "") != (w.Code == 404) {
+			t.Errorf("%q: %d, resource %q; want %q", query, w.Code, got.Resource, want)
 		}
 	}
 }
