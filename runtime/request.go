@@ -144,7 +144,11 @@ func readForm(r *http.Request) (params, error) {
 		return params{}, &oauthError{code: "invalid_request", status: http.StatusUnsupportedMediaType, description: "The body must not be compressed."}
 	}
 	if r.PostForm != nil {
-		// The host's middleware, a CSRF library say, has read the body.
+		// The host's middleware, a CSRF library say, has read the body, under
+		// whatever limit it has.
+		if formBytes(r.PostForm) > maxBodyBytes {
+			return params{}, errBodyTooLarge
+		}
 		form := parseParams(r.PostForm.Encode())
 		infoOf(r).form = form
 		return form, nil
@@ -161,6 +165,17 @@ func readForm(r *http.Request) (params, error) {
 	r.PostForm = url.Values(form.values)
 	infoOf(r).form = form
 	return form, nil
+}
+
+// formBytes is the least that a body with these values took on the wire.
+func formBytes(form url.Values) int {
+	total := 0
+	for name, values := range form {
+		for _, value := range values {
+			total += len(name) + len("=") + len(value) + len("&")
+		}
+	}
+	return total - len("&")
 }
 
 var errBodyTooLarge = &oauthError{code: "invalid_request", status: http.StatusRequestEntityTooLarge, description: "The body is too large."}
