@@ -72,6 +72,9 @@ func (p *Provider) redeem(r *http.Request, client Client, form params) (*tokenRe
 	response, err := p.signTokens(ctx, client, issuance{
 		family: code.family, account: account, scopes: code.family.scopes, audience: audience, nonce: code.family.nonce,
 	})
+	if errors.Is(err, ErrAccountGone) {
+		return nil, errBadCode
+	}
 	if err != nil {
 		return nil, err
 	}

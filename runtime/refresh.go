@@ -61,6 +61,9 @@ func (p *Provider) refresh(r *http.Request, client Client, form params) (*tokenR
 		return nil, err
 	}
 	response, err := p.signRefreshed(ctx, client, row.family, form)
+	if errors.Is(err, ErrAccountGone) {
+		return nil, errBadRefresh
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +74,8 @@ func (p *Provider) refresh(r *http.Request, client Client, form params) (*tokenR
 }
 
 // signRefreshed asks the host about the account and signs what the client
-// asked for, within what was granted. Narrowing does not shrink the family.
+// asked for, within what was granted. Narrowing does not shrink the family. It
+// returns ErrAccountGone when the host says so.
 func (p *Provider) signRefreshed(ctx context.Context, client Client, f family, form params) (*tokenResponse, error) {
 	scopes := f.scopes
 	if requested := form.get("scope"); requested != "" {
@@ -86,9 +90,6 @@ func (p *Provider) signRefreshed(ctx context.Context, client Client, f family, f
 		return nil, err
 	}
 	account, err := p.accountBySubject(ctx, f.subject)
-	if errors.Is(err, ErrAccountGone) {
-		return nil, errBadRefresh
-	}
 	if err != nil {
 		return nil, err
 	}

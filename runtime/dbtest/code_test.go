@@ -1,6 +1,8 @@
 package dbtest
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -253,6 +255,26 @@ func TestA97WhatChangedSinceAuthorizeCounts(t *testing.T) {
 		if got := partner.redeem(code); got.Error != "invalid_client" || got.status != http.StatusUnauthorized {
 			t.Errorf("client disabled: %s", got.raw)
 		}
+	})
+}
+
+// The account may go between two callbacks of one request; whichever says so is
+// believed.
+func TestA97AndA108AccountThatGoesBeforeItsClaimsGetsNoTokens(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		partner := h.newApp()
+		refresh := partner.firstTokens().Refresh
+		code := partner.code("scope", "openid notes:read")
+		before := h.people.count("Claims")
+		h.people.visit = func(context.Context) error {
+			if h.people.count("Claims") > before {
+				return fmt.Errorf("users: %w", lockspire.ErrAccountGone)
+			}
+			return nil
+		}
+		wantToken(t, "code", partner.redeem(code), 400, "invalid_grant")
+		before = h.people.count("Claims")
+		wantToken(t, "refresh", partner.refresh(refresh), 400, "invalid_grant")
 	})
 }
 
