@@ -108,10 +108,16 @@ func (p *Provider) decide(w http.ResponseWriter, r *http.Request, id string) err
 	if err != nil {
 		return p.abort(r.Context(), i, err)
 	}
-	if i.state != interactionPending {
-		return p.repeat(w, r, i, form.get(FieldDecision), granted)
+	decision := form.get(FieldDecision)
+	if decision == DecisionApprove && len(granted) == 0 {
+		// Everything was unticked. The person knows what they did, and the app
+		// is told.
+		decision = DecisionDeny
 	}
-	switch form.get(FieldDecision) {
+	if i.state != interactionPending {
+		return p.repeat(w, r, i, decision, granted)
+	}
+	switch decision {
 	case DecisionDeny:
 		return p.deny(w, r, i)
 	case DecisionSwitchAccount:
@@ -147,9 +153,6 @@ func (p *Provider) readDecision(request *authRequest, form params) ([]string, er
 		if !scope.Optional || slices.Contains(ticked, name) {
 			granted = append(granted, name)
 		}
-	}
-	if len(granted) == 0 && form.get(FieldDecision) == DecisionApprove {
-		return nil, badRequest("Nothing was allowed.")
 	}
 	return granted, nil
 }
@@ -208,7 +211,11 @@ func (p *Provider) switchAccount(w http.ResponseWriter, r *http.Request, i *inte
 	}
 	need := i.request.need()
 	need.SelectAccount = true
-	p.leave(w, p.loginURL(r, i, need))
+	location, err := p.loginURL(r, i, need)
+	if err != nil {
+		return err
+	}
+	p.leave(w, location)
 	return nil
 }
 

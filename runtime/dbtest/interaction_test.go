@@ -257,6 +257,22 @@ func TestA48TamperedFormsAreAborted(t *testing.T) {
 	})
 }
 
+// Whoever unticks everything and presses Allow has said no, and the app hears
+// it.
+func TestApprovingNothingIsADenial(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		partner, b := h.newApp(), h.newBrowser()
+		shown := partner.consentPage(b, "alice", "scope", "email")
+		for range 2 {
+			partner.wantLeft(t, "nothing", b.decide(shown, lockspire.DecisionApprove), "error", "access_denied")
+		}
+		wantPage(t, "email after all", b.decide(shown, lockspire.DecisionApprove, "scope", "email"))
+		if n := h.audited("consent.denied"); n != 1 || h.codes() != 0 {
+			t.Errorf("%d consent.denied rows, %d codes", n, h.codes())
+		}
+	})
+}
+
 func TestA49GrowthAsksAgain(t *testing.T) {
 	resources := func(c *lockspire.Config) {
 		c.Resources = []lockspire.Resource{{Identifier: "https://api.example"}, {Identifier: "https://mail.example"}}
