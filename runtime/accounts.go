@@ -130,14 +130,18 @@ type Need struct {
 }
 
 // AppendTo returns loginPath with return_to and interaction_id added to its
-// query, keeping what is there.
+// query, keeping what is there. A fragment stays at the end.
 func (i Interaction) AppendTo(loginPath string) string {
 	query := url.Values{"return_to": {i.ReturnTo}, "interaction_id": {i.ID}}.Encode()
+	loginPath, fragment, found := strings.Cut(loginPath, "#")
+	if found {
+		fragment = "#" + fragment
+	}
 	separator := "?"
 	if strings.Contains(loginPath, "?") {
 		separator = "&"
 	}
-	return loginPath + separator + query
+	return loginPath + separator + query + fragment
 }
 
 // SafeReturnTo returns returnTo when it is a path on this origin, and fallback

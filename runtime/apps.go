@@ -19,7 +19,12 @@ func (p *Provider) serveApps(w http.ResponseWriter, r *http.Request) {
 	account, err := p.config.Accounts.CurrentAccount(r)
 	switch {
 	case errors.Is(err, ErrNotSignedIn), errors.Is(err, ErrSignInIncomplete), errors.Is(err, ErrAccountGone):
-		seeOther(w, p.config.Accounts.LoginURL(r, Interaction{ReturnTo: p.appsPath()}))
+		location, err := p.hostLoginURL(r, Interaction{ReturnTo: p.appsPath()})
+		if err != nil {
+			p.fail(w, r, err, asPage)
+			return
+		}
+		seeOther(w, location)
 		return
 	case err == nil && account.Subject == "":
 		err = errors.New("CurrentAccount returned an account without a subject")

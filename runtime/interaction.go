@@ -114,14 +114,24 @@ func (p *Provider) loadInteraction(r *http.Request, id string) (*interaction, er
 func (p *Provider) interactionPath(id string) string { return p.issuerPath + interactionsPrefix + id }
 
 // loginURL is where the host signs people in for i.
-func (p *Provider) loginURL(r *http.Request, i *interaction, need Need) string {
-	return p.config.Accounts.LoginURL(r, Interaction{
+func (p *Provider) loginURL(r *http.Request, i *interaction, need Need) (string, error) {
+	return p.hostLoginURL(r, Interaction{
 		ID:         i.id,
 		ReturnTo:   p.interactionPath(i.id),
 		ClientID:   i.client.ID,
 		ClientName: i.client.Name,
 		Need:       need,
 	})
+}
+
+// hostLoginURL asks the host for its sign-in page. No page is a fault: a
+// redirect to nowhere would show the person nothing at all.
+func (p *Provider) hostLoginURL(r *http.Request, i Interaction) (string, error) {
+	location := p.config.Accounts.LoginURL(r, i)
+	if location == "" {
+		return "", hostFault(errors.New("LoginURL returned nothing"))
+	}
+	return location, nil
 }
 
 // askAgain stores the request and has the browser come back from a page of our
@@ -142,7 +152,11 @@ func (p *Provider) beginLogin(w http.ResponseWriter, r *http.Request, client Cli
 	if err != nil {
 		return err
 	}
-	seeOther(w, p.loginURL(r, i, request.need()))
+	location, err := p.loginURL(r, i, request.need())
+	if err != nil {
+		return err
+	}
+	seeOther(w, location)
 	return nil
 }
 
@@ -250,7 +264,11 @@ func (p *Provider) bounce(w http.ResponseWriter, r *http.Request, i *interaction
 	if err := p.unpin(r.Context(), i); err != nil {
 		return err
 	}
-	p.toLogin(w, r, p.loginURL(r, i, i.request.need()))
+	location, err := p.loginURL(r, i, i.request.need())
+	if err != nil {
+		return err
+	}
+	p.toLogin(w, r, location)
 	return nil
 }
 

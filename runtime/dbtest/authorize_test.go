@@ -442,6 +442,28 @@ func TestA166ForgedHostHeadersChangeNothing(t *testing.T) {
 	})
 }
 
+// homeless is a resolver with no sign-in page.
+type homeless struct{ lockspire.AccountResolver }
+
+func (homeless) LoginURL(*http.Request, lockspire.Interaction) string { return "" }
+
+func TestMissingLoginPageIsAFaultAndNoRedirectToNowhere(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		partner, b := h.newApp(), h.newBrowser()
+		shown := partner.consentPage(b, "alice")
+		b.h = h.replica(func(c *lockspire.Config) { c.Accounts = homeless{h.people} })
+		stranger := &browser{h: b.h, client: h.newBrowser().client}
+		for name, p := range map[string]page{
+			"authorize": stranger.get(partner.on(b.h).authorizeURL()), "apps": stranger.get(b.h.issuer + "/apps"),
+			"switch": b.decide(shown, lockspire.DecisionSwitchAccount),
+		} {
+			if p.status != http.StatusServiceUnavailable || p.header.Get("Location") != "" {
+				t.Errorf("%s: %d to %q", name, p.status, p.header.Get("Location"))
+			}
+		}
+	})
+}
+
 func TestResolverFaultsAre503AndIssueNothing(t *testing.T) {
 	onEngines(t, func(t *testing.T, h *host) {
 		partner, b := h.newApp(), h.newBrowser()
