@@ -76,7 +76,9 @@ func findModule(ctx context.Context, opts Options) (*module, error) {
 }
 
 // again is the command in another directory.
-func (o Options) again(dir string) string { return cmp.Or(o.Command, "lockspire install") + " -C " + dir }
+func (o Options) again(dir string) string {
+	return cmp.Or(o.Command, "lockspire install") + " -C " + dir
+}
 
 // FindRoot returns the directory of the nearest go.mod at or above dir, "" for none. It reads nothing else, so that a
 // caller can look for an interrupted run before it loads what may be half written.
