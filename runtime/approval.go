@@ -134,25 +134,35 @@ func (t tx) approveGrant(ctx context.Context, a *approval) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var grantID, haveScopes, haveResources string
+	allowed := consent{a.scopes, a.request.Resources}
+	first, err := consents{allowed}.encode()
+	if err != nil {
+		return "", err
+	}
+	var grantID, haveScopes, haveResources, haveConsents string
 	// DO UPDATE, not DO NOTHING: it locks the row, so that two approvals at
 	// once cannot both read the old lists.
-	err = t.queryRow(ctx, `INSERT INTO @.lockspire_grants (id, client_id, subject, scopes, resources, created_at, last_used_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $6)
+	err = t.queryRow(ctx, `INSERT INTO @.lockspire_grants (id, client_id, subject, scopes, resources, consents, created_at, last_used_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 		ON CONFLICT (subject, client_id) WHERE revoked_at IS NULL DO UPDATE SET last_used_at = excluded.last_used_at
-		RETURNING id, scopes, resources`,
-		a.newGrantID, a.client.ID, a.account.Subject, scopes, resources, micros(a.at)).
-		Scan(&grantID, &haveScopes, &haveResources)
+		RETURNING id, scopes, resources, consents`,
+		a.newGrantID, a.client.ID, a.account.Subject, scopes, resources, first, micros(a.at)).
+		Scan(&grantID, &haveScopes, &haveResources, &haveConsents)
 	if err != nil {
 		return "", err
 	}
 	if grantID == a.newGrantID {
 		return grantID, nil
 	}
-	return grantID, t.growGrant(ctx, grantID, haveScopes, haveResources, a)
+	have, err := parseConsents(haveConsents)
+	if err != nil || have.cover(allowed) {
+		return grantID, err
+	}
+	return grantID, t.growGrant(ctx, grantID, haveScopes, haveResources, have.with(allowed), a)
 }
 
-func (t tx) growGrant(ctx context.Context, grantID, haveScopes, haveResources string, a *approval) error {
+// growGrant adds what a allows to a grant, whose consents are now all.
+func (t tx) growGrant(ctx context.Context, grantID, haveScopes, haveResources string, all consents, a *approval) error {
 	scopes, err := parseList(haveScopes)
 	if err != nil {
 		return err
@@ -160,9 +170,6 @@ func (t tx) growGrant(ctx context.Context, grantID, haveScopes, haveResources st
 	resources, err := parseList(haveResources)
 	if err != nil {
 		return err
-	}
-	if subset(a.scopes, scopes) && subset(a.request.Resources, resources) {
-		return nil
 	}
 	allScopes, err := jsonList(union(scopes, a.scopes))
 	if err != nil {
@@ -172,7 +179,12 @@ func (t tx) growGrant(ctx context.Context, grantID, haveScopes, haveResources st
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `UPDATE @.lockspire_grants SET scopes = $1, resources = $2 WHERE id = $3`, allScopes, allResources, grantID)
+	allConsents, err := all.encode()
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(ctx, `UPDATE @.lockspire_grants SET scopes = $1, resources = $2, consents = $3 WHERE id = $4`,
+		allScopes, allResources, allConsents, grantID)
 	return err
 }
 

@@ -3,22 +3,64 @@ package lockspire
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 )
 
 // standingGrant is the live grant of a subject to a client; its id is "" when
 // there is none.
 type standingGrant struct {
-	id                string
-	scopes, resources []string
+	id       string
+	scopes   []string
+	consents consents
+}
+
+// consent is what was allowed on one page: each of the scopes at each of the
+// resources.
+type consent struct {
+	Scopes    []string `json:"scopes"`
+	Resources []string `json:"resources"`
+}
+
+func (c consent) covers(other consent) bool {
+	return subset(other.Scopes, c.Scopes) && subset(other.Resources, c.Resources)
+}
+
+// consents are what a grant was built from, as JSON on its row. The grant's own
+// lists are their union, which says more than anybody allowed: reading notes
+// and sending mail is no consent to send notes.
+type consents []consent
+
+func parseConsents(stored string) (consents, error) {
+	var all consents
+	if err := json.Unmarshal([]byte(stored), &all); err != nil {
+		return nil, fmt.Errorf("reading stored consents: %w", err)
+	}
+	return all, nil
+}
+
+func (all consents) cover(asked consent) bool {
+	return slices.ContainsFunc(all, func(c consent) bool { return c.covers(asked) })
+}
+
+// with returns all and allowed, without what allowed covers.
+func (all consents) with(allowed consent) consents {
+	kept := slices.DeleteFunc(slices.Clone(all), allowed.covers)
+	return append(kept, allowed)
+}
+
+func (all consents) encode() (string, error) {
+	encoded, err := json.Marshal(all)
+	return string(encoded), err
 }
 
 func (p *Provider) liveGrant(ctx context.Context, subject, clientID string) (standingGrant, error) {
 	var g standingGrant
-	var scopes, resources string
-	err := p.store.read().queryRow(ctx, `SELECT id, scopes, resources FROM @.lockspire_grants
-		WHERE subject = $1 AND client_id = $2 AND revoked_at IS NULL`, subject, clientID).Scan(&g.id, &scopes, &resources)
+	var scopes, consents string
+	err := p.store.read().queryRow(ctx, `SELECT id, scopes, consents FROM @.lockspire_grants
+		WHERE subject = $1 AND client_id = $2 AND revoked_at IS NULL`, subject, clientID).Scan(&g.id, &scopes, &consents)
 	if errors.Is(err, sql.ErrNoRows) {
 		return g, nil
 	}
@@ -28,7 +70,7 @@ func (p *Provider) liveGrant(ctx context.Context, subject, clientID string) (sta
 	if g.scopes, err = parseList(scopes); err != nil {
 		return g, err
 	}
-	g.resources, err = parseList(resources)
+	g.consents, err = parseConsents(consents)
 	return g, err
 }
 
@@ -61,7 +103,7 @@ func (p *Provider) remembered(ctx context.Context, client Client, request *authR
 	if err != nil {
 		return nil, false, err
 	}
-	if grant.id == "" || !subset(request.Scopes, grant.scopes) || !subset(request.Resources, grant.resources) {
+	if grant.id == "" || !grant.consents.cover(consent{request.Scopes, request.Resources}) {
 		return nil, false, nil
 	}
 	if _, err := p.accountBySubject(ctx, account.Subject); errors.Is(err, ErrAccountGone) {

@@ -294,6 +294,41 @@ func TestA49GrowthAsksAgain(t *testing.T) {
 	}, resources)
 }
 
+// Two consents do not add up to a third: what was allowed at one resource was
+// not allowed at another.
+func TestA49ConsentsOfDifferentResourcesDoNotMix(t *testing.T) {
+	resources := func(c *lockspire.Config) {
+		c.Resources = []lockspire.Resource{{Identifier: "https://notes.example"}, {Identifier: "https://mail.example"}}
+	}
+	onEngines(t, func(t *testing.T, h *host) {
+		partner, b := h.newApp(), h.newBrowser()
+		ask := func(scope, resource string) page {
+			return b.follow(b.get(partner.authorizeURL("scope", scope, "resource", resource)))
+		}
+		read, write, notes, mail := "openid notes:read", "openid notes:write", "https://notes.example", "https://mail.example"
+		partner.consentTo(b, "alice", "scope", read, "resource", notes)
+		partner.consentTo(b, "alice", "scope", write, "resource", mail)
+		for _, mixed := range [][2]string{{write, notes}, {read, mail}, {read + " notes:write", notes}} {
+			if p := ask(mixed[0], mixed[1]); !p.isConsent() {
+				t.Errorf("%s at %s was never allowed: %d to %q", mixed[0], mixed[1], p.status, p.location)
+			}
+		}
+		for _, allowed := range [][2]string{{read, notes}, {write, mail}, {"openid", notes}} {
+			if p := ask(allowed[0], allowed[1]); p.isConsent() {
+				t.Errorf("%s at %s was allowed before", allowed[0], allowed[1])
+			}
+		}
+		partner.consentTo(b, "alice", "scope", write, "resource", notes)
+		if p := ask(write, notes); p.isConsent() {
+			t.Error("allowed at last, and asked again")
+		}
+		grants, err := h.provider.Grants(t.Context(), "alice")
+		if err != nil || len(grants) != 1 || len(grants[0].Resources) != 2 || len(grants[0].Scopes) != 3 {
+			t.Errorf("%+v, %v", grants, err)
+		}
+	}, resources)
+}
+
 func TestA50AndA51ConsentIsNotRememberedForUnprovenClients(t *testing.T) {
 	onEngines(t, func(t *testing.T, h *host) {
 		b := h.newBrowser()

@@ -53,6 +53,7 @@ CREATE TABLE @.lockspire_grants (
     subject      TEXT NOT NULL,
     scopes       TEXT NOT NULL,
     resources    TEXT NOT NULL,
+    consents     TEXT NOT NULL DEFAULT '[]',
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER NOT NULL,
     revoked_at   INTEGER,

@@ -54,6 +54,7 @@ CREATE TABLE lockspire_grants (
     subject      TEXT NOT NULL,
     scopes       TEXT NOT NULL,
     resources    TEXT NOT NULL,
+    consents     TEXT NOT NULL DEFAULT '[]',
     created_at   BIGINT NOT NULL,
     last_used_at BIGINT NOT NULL,
     revoked_at   BIGINT,
