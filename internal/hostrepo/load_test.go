@@ -172,6 +172,21 @@ func TestI09VendorIsHonoured(t *testing.T) {
 	})
 }
 
+func TestMissingChecksumIsNamedWithItsCommand(t *testing.T) {
+	dir := expand(t, archive("go.mod", "module example.com/host\n\ngo 1.16\n\nrequire github.com/lib/pq v1.12.3\n", "main.go", tinyMux))
+	rs := refused(t, dir, 3, "go.sum", "go mod tidy")
+	if len(rs) != 1 || rs[0].Path != "go.sum" {
+		t.Errorf("%v", rs)
+	}
+}
+
+func TestWhatTheGoCommandSaysIsOneLine(t *testing.T) {
+	got := goMessage("err: exit status 1: stderr: go: a@v1 requires\n\tb@v2: no such module; to add it:\n\tgo get b\n")
+	if want := "go: a@v1 requires b@v2: no such module; to add it: go get b"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func TestI11ModModIsOverriddenAndTagsAreHonoured(t *testing.T) {
 	// A go.mod that the code needs more of: -mod=mod would add to it.
 	dir := expand(t, archive("go.mod", goMod, "main.go", tinyMux, "imp.go", "package main\n\nimport _ \"github.com/pmezard/go-difflib/difflib\"\n",

@@ -184,7 +184,7 @@ func (m *module) goEnv(ctx context.Context) (map[string]string, error) {
 			return nil, ctx.Err()
 		}
 		r := &plan.Refusal{Exit: 3, What: "the go command does not run here: " + err.Error(), Next: "go version"}
-		if text := lastLine(stderr.String()); text != "" {
+		if text := goMessage(stderr.String()); text != "" {
 			r.What = "the go command does not run here: " + text
 			if m.facts.Go != "" {
 				r.Path = "go.mod"
@@ -265,7 +265,7 @@ func (m *module) loadRefusal(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	text := err.Error()
-	r := &plan.Refusal{Exit: 3, What: "the go command cannot list the packages of this module: " + lastLine(text), Next: "go list ./..."}
+	r := &plan.Refusal{Exit: 3, What: "the go command cannot list the packages of this module: " + goMessage(text), Next: "go list ./..."}
 	switch {
 	case strings.Contains(text, "inconsistent vendoring"):
 		r.Path, r.What, r.Next = "vendor/modules.txt", "vendor/ does not agree with go.mod", "go mod vendor"
@@ -274,6 +274,8 @@ func (m *module) loadRefusal(ctx context.Context, err error) error {
 		}
 	case strings.Contains(text, "updates to go.mod needed"):
 		r.Path, r.What, r.Next = "go.mod", "go.mod is not up to date with the code", "go mod tidy"
+	case strings.Contains(text, "missing go.sum entry"):
+		r.Path, r.What, r.Next = "go.sum", "go.sum lacks a checksum that go.mod calls for", "go mod tidy"
 	}
 	return plan.Refusals{r}
 }
@@ -285,9 +287,13 @@ func (m *module) readFile(name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-func lastLine(s string) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
+// goMessage is what the go command said, on one line, out of the error of the package loader.
+func goMessage(s string) string {
+	_, said, ok := strings.Cut(s, "stderr: ")
+	if !ok {
+		said = s
+	}
+	return strings.Join(strings.Fields(said), " ")
 }
 
 // parsePosition reads the "file:line:col" of the go command and the type checker.

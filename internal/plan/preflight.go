@@ -118,7 +118,11 @@ func (v *visit) target(c *Change) bool {
 		return false
 	case info.Mode()&fs.ModeSymlink != 0:
 		to, _ := os.Readlink(name)
-		v.refuse(1, c.Path, "is a symbolic link; replacing it would cut the link to "+to, "rm "+c.Path)
+		next := "rm " + c.Path // it leads nowhere
+		if _, err := os.Stat(name); err == nil {
+			next = "cp " + c.Path + " " + c.Path + ".copy && mv " + c.Path + ".copy " + c.Path + "    # a file of its own"
+		}
+		v.refuse(1, c.Path, "is a symbolic link; replacing it would cut the link to "+to, next)
 		return false
 	case !info.Mode().IsRegular():
 		v.refuse(1, c.Path, "is not a regular file", "ls -ld "+c.Path)

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -92,6 +93,32 @@ func TestI94ApplyRefusesSymbolicLinks(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the command keeps the content", func(t *testing.T) {
+		root := newFixture(t)
+		name := filepath.Join(root, "server.go")
+		if err := os.Rename(name, name+".real"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("server.go.real", name); err != nil {
+			t.Fatal(err)
+		}
+		_, err := fixturePlan(root).Apply(t.Context())
+		refusals, ok := AsRefusals(err)
+		if !ok || len(refusals) != 1 {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("sh", "-c", refusals[0].Next)
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if _, err := fixturePlan(root).Apply(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if readFile(t, name) != fixtureAfter["server.go"] {
+			t.Error("not the planned content")
+		}
+	})
 	t.Run("parent stays inside", func(t *testing.T) {
 		root := newFixture(t)
 		if err := os.MkdirAll(filepath.Join(root, "elsewhere"), 0o755); err != nil {
