@@ -81,7 +81,9 @@ func (p *Provider) authorizeBearer(w http.ResponseWriter, r *http.Request, deman
 		p.challenge(w, r, demands, err)
 		return nil, false
 	}
-	token, err := p.admit(r.Context(), raw, demands)
+	ctx, cancel := p.bounded(r.Context())
+	defer cancel()
+	token, err := p.admit(ctx, raw, demands)
 	if err != nil {
 		p.challenge(w, r, demands, err)
 		return nil, false

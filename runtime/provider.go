@@ -29,6 +29,10 @@ type Provider struct {
 	// begun counts interactions, failed client authentication.
 	begun, failed limiter
 
+	// patience bounds a request's wait for database and host. Zero is
+	// requestPatience; tests have less.
+	patience time.Duration
+
 	// closing ends when stop is called. Each Run holds running for reading.
 	closing context.Context
 	stop    context.CancelFunc

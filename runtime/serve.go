@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 )
 
 // endpoint is one route of the provider.
@@ -76,7 +77,9 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	r = withInfo(r, &requestInfo{id: newID("req_"), endpoint: found.name, arrived: p.now()})
+	ctx, cancel := p.bounded(r.Context())
+	defer cancel()
+	r = withInfo(r.WithContext(ctx), &requestInfo{id: newID("req_"), endpoint: found.name, arrived: p.now()})
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	form := asJSON
 	if found.page {
@@ -92,6 +95,21 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	found.handle(w, r)
+}
+
+// requestPatience is how long a request waits for the database and the host
+// together. SQLite's busy handler and the retries above it take up to 20
+// seconds.
+const requestPatience = 30 * time.Second
+
+// bounded limits how long a request may wait. A pool that is exhausted makes
+// database/sql wait for ever: without a limit requests pile up where the client
+// should be told to come back (A179).
+func (p *Provider) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if p.patience > 0 {
+		return context.WithTimeout(ctx, p.patience)
+	}
+	return context.WithTimeout(ctx, requestPatience)
 }
 
 // admissible refuses what no endpoint should have to look at.

@@ -6,9 +6,13 @@ import (
 	"database/sql/driver"
 	"errors"
 	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // faultyDriver is a database/sql driver that answers statements from a script,
@@ -118,5 +122,46 @@ func TestA179ConnectionThatCannotRollBackIsDiscarded(t *testing.T) {
 				t.Errorf("%d connections were closed, want %d", d.closed, c.closed)
 			}
 		})
+	}
+}
+
+// An exhausted pool makes database/sql wait for ever. The client is told to
+// come back.
+func TestA179ExhaustedPoolIs503AndNoEndlessWait(t *testing.T) {
+	s, _ := newFaultyStore(t, func(string) error { return nil })
+	s.db.SetMaxOpenConns(1)
+	taken, err := s.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	config := goodConfig()
+	config.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	p := &Provider{config: config, store: s, keys: memoryKeyring(t), now: time.Now, patience: 50 * time.Millisecond}
+	p.clients = &Clients{store: s, now: time.Now}
+	p.endpoints = map[string]endpoint{"/token": {methods: []string{"POST"}, handle: p.serveToken, form: true}}
+	token := mustSign(t, p.keys, algES256, typAccessToken, map[string]any{
+		"iss": config.Issuer, "sub": "alice", "client_id": "c", "scope": "", "jti": "j", "fid": "f",
+		"aud": []string{"https://app.example"}, "iat": time.Now().Unix(), "exp": time.Now().Unix() + 60,
+	})
+	p.config.Resources = []Resource{{Identifier: "https://app.example"}}
+	guarded := p.protect()(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("admitted") }))
+
+	post := httptest.NewRequest("POST", "/token", strings.NewReader("grant_type=authorization_code&client_id=c"))
+	post.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	get := httptest.NewRequest("GET", "/api", nil)
+	get.Header.Set("Authorization", "Bearer "+token)
+	for name, send := range map[string]func(w http.ResponseWriter, ctx context.Context){
+		"token":   func(w http.ResponseWriter, ctx context.Context) { p.serve(w, post.WithContext(ctx)) },
+		"protect": func(w http.ResponseWriter, ctx context.Context) { guarded.ServeHTTP(w, get.WithContext(ctx)) },
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		giveUp := time.AfterFunc(10*time.Second, cancel)
+		w := httptest.NewRecorder()
+		send(w, ctx)
+		if !giveUp.Stop() || w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+		cancel()
 	}
 }
