@@ -29,7 +29,7 @@ type Config struct {
 
 	// MountPath is the URL path under which the host's router serves this
 	// provider. Defaults to the path of Issuer; set it only where a proxy
-	// strips or adds a prefix.
+	// strips or adds a prefix: "/" is no prefix at all.
 	MountPath string
 
 	// DB is the pool that holds the lockspire_* tables. Required.

@@ -29,6 +29,9 @@ func normalize(config Config) (Config, error) {
 	if config.MountPath == "" && issuer != nil {
 		config.MountPath = issuer.Path
 	}
+	if config.MountPath == "/" {
+		config.MountPath = ""
+	}
 	if config.MountPath != "" && !plainPath(config.MountPath) {
 		report("MountPath", "%q must begin with a slash and have no trailing slash, dot segment or escape", config.MountPath)
 	}
@@ -82,6 +85,8 @@ func parseIssuer(issuer string) (*url.URL, error) {
 		return nil, fmt.Errorf("%q must have no query, fragment or user information", issuer)
 	case u.Path != "" && !plainPath(u.Path):
 		return nil, fmt.Errorf("%q must have no trailing slash, dot segment or escape in its path", issuer)
+	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
+		return nil, fmt.Errorf("%q must leave out the default port: browsers do, and the origins would differ", issuer)
 	case u.String() != issuer || u.Host != strings.ToLower(u.Host):
 		return nil, fmt.Errorf("%q must be spelled as %q", issuer, strings.ToLower(u.Scheme+"://"+u.Host)+u.Path)
 	}

@@ -57,6 +57,8 @@ func TestConfigRefusals(t *testing.T) {
 		{"query", "Issuer", func(c *Config) { c.Issuer = "https://app.example?x" }},
 		{"fragment", "Issuer", func(c *Config) { c.Issuer = "https://app.example#" }},
 		{"user information", "Issuer", func(c *Config) { c.Issuer = "https://u@app.example" }},
+		{"default port", "Issuer", func(c *Config) { c.Issuer = "https://app.example:443/lockspire" }},
+		{"default port of http", "Issuer", func(c *Config) { c.Issuer = "http://localhost:80" }},
 		{"upper case", "Issuer", func(c *Config) { c.Issuer = "https://App.example" }},
 		{"dot segment", "Issuer", func(c *Config) { c.Issuer = "https://app.example/a/../b" }},
 		{"escape", "Issuer", func(c *Config) { c.Issuer = "https://app.example/a%20b" }},
@@ -86,6 +88,23 @@ func TestConfigRefusals(t *testing.T) {
 		config.Issuer = issuer
 		if _, err := normalize(config); err != nil {
 			t.Errorf("%s: %v", issuer, err)
+		}
+	}
+}
+
+// A proxy may strip the whole path of the issuer.
+func TestMountPathMayBeTheRootBelowAnIssuerWithAPath(t *testing.T) {
+	config := goodConfig()
+	config.MountPath = "/"
+	config, err := normalize(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Provider{config: config, issuerPath: "/lockspire"}
+	endpoints := p.newEndpoints()
+	for _, path := range []string{"/token", "/authorize", wellKnownOIDC, wellKnownServer + "/lockspire"} {
+		if _, ok := endpoints[path]; !ok {
+			t.Errorf("nothing is served at %s", path)
 		}
 	}
 }
