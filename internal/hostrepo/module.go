@@ -275,7 +275,7 @@ func (m *module) loadRefusal(ctx context.Context, err error) error {
 	case strings.Contains(text, "updates to go.mod needed"):
 		r.Path, r.What, r.Next = "go.mod", "go.mod is not up to date with the code", "go mod tidy"
 	case strings.Contains(text, "missing go.sum entry"):
-		r.Path, r.What, r.Next = "go.sum", "go.sum lacks a checksum that go.mod calls for", "go mod tidy"
+		r.Path, r.What, r.Next = "go.sum", "lacks a checksum that go.mod calls for", "go mod tidy"
 	}
 	return plan.Refusals{r}
 }

@@ -206,7 +206,7 @@ func (r *resolver) goLine() error {
 	}
 	if have == "" || !sameLanguage(have, need) {
 		if !r.host.env.RaiseGo {
-			return &Refusal{Exit: 1, Path: "go.mod", Line: line, What: raiseText(have, need, who), Next: "go mod edit -go=" + need + "\ngo mod tidy"}
+			return &Refusal{Exit: 1, Path: "go.mod", Line: line, What: raiseText(have, need, who), Next: "go mod edit -go=" + need + "\ngo mod tidy    # or lockspire install --raise-go"}
 		}
 	}
 	r.plan.Warnings = append(r.plan.Warnings, fmt.Sprintf("the go line rises from %s to %s, which %s needs%s", orNone(have), need, who, raiseNote(have, need)))
