@@ -2,59 +2,75 @@ package dbtest
 
 import (
 	"context"
-	"math/rand/v2"
+	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	lockspire "github.com/lockspire/lockspire/runtime"
 )
 
-// Clients that hang up at any moment leave no transaction behind on a
-// connection: the next request, on the same few connections, finds the database
-// free and the tokens as they were.
-func TestA179ClientsThatHangUpLeaveNoTransactionBehind(t *testing.T) {
+// countdown is a context that ends when it is asked for the nth time whether it
+// has: at each n another step of database/sql or the driver finds it over.
+type countdown struct {
+	context.Context
+	cancel context.CancelFunc
+	left   atomic.Int32
+}
+
+func newCountdown(parent context.Context, n int) *countdown {
+	c := &countdown{}
+	c.Context, c.cancel = context.WithCancel(parent)
+	c.left.Store(int32(n))
+	return c
+}
+
+func (c *countdown) Done() <-chan struct{} {
+	if c.left.Add(-1) == 0 {
+		c.cancel()
+	}
+	return c.Context.Done()
+}
+
+// A client may hang up at any moment. No connection goes back to the pool
+// inside a transaction, and what was cut short left nothing, or all of itself.
+func TestA179HangingUpLeavesNoTransactionBehind(t *testing.T) {
 	onEngines(t, func(t *testing.T, h *host) {
-		h.db.SetMaxOpenConns(2)
-		partner := h.newApp()
-		first := partner.firstTokens()
-		// The window is open, so that each refresh is a write that may be cut
-		// short, and none of them is a reuse.
-		inParallel(8, func(int) {
-			client := h.newBrowser().client
-			for range 25 {
-				ctx, cancel := context.WithTimeout(t.Context(), rand.N(12*time.Millisecond))
-				request, err := http.NewRequestWithContext(ctx, "GET", partner.authorizeURL(), nil)
-				if err != nil {
-					t.Error(err)
-				}
-				if response, err := client.Do(request); err == nil {
-					response.Body.Close()
-				}
-				cancel()
+		h.db.SetMaxOpenConns(1)
+		finished := false
+		for n := 1; n < 500 && !finished; n++ {
+			ctx := newCountdown(t.Context(), n)
+			_, _, err := h.provider.Clients().Create(ctx, lockspire.NewClient{
+				Name: fmt.Sprint("App ", n), RedirectURIs: []string{"https://partner.example/cb"},
+			})
+			finished = err == nil && ctx.left.Load() > 0
+			over := ctx.Err() != nil
+			ctx.cancel()
+			if err != nil && !over {
+				t.Errorf("step %d: %v", n, err)
 			}
-		})
-		start := time.Now()
-		inParallel(4, func(int) {
-			if got := partner.refresh(first.Refresh); got.status != http.StatusOK {
-				t.Errorf("refresh: %s", got.raw)
-			}
-		})
-		if took := time.Since(start); took > 4*time.Second {
-			t.Errorf("a write took %v: somebody holds the lock", took)
-		}
-		for range 2 {
-			conn, err := h.db.Conn(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
 			if h.config.Dialect == lockspire.SQLite {
-				if _, err := conn.ExecContext(t.Context(), "BEGIN"); err != nil {
-					t.Errorf("a connection of the pool is inside a transaction: %v", err)
+				if _, err := h.db.ExecContext(t.Context(), "BEGIN"); err != nil {
+					t.Fatalf("step %d: the connection is inside a transaction: %v", n, err)
 				}
-				conn.ExecContext(t.Context(), "ROLLBACK")
+				mustExec(t, h.db, "ROLLBACK")
 			}
+		}
+		if !finished {
+			t.Error("the context ended in every case")
+		}
+		// In one statement: a COMMIT whose client is gone may take effect late.
+		var clients, secrets, audited int
+		if err := h.db.QueryRowContext(t.Context(), `SELECT (SELECT COUNT(*) FROM lockspire_clients),
+			(SELECT COUNT(*) FROM lockspire_client_secrets),
+			(SELECT COUNT(*) FROM lockspire_audit WHERE name = 'client.created')`).Scan(&clients, &secrets, &audited); err != nil {
+			t.Fatal(err)
+		}
+		if clients != secrets || clients != audited || clients == 0 {
+			t.Errorf("%d clients, %d secrets, %d audit rows", clients, secrets, audited)
+		}
+		if got := h.newApp().redeem("x"); got.status != http.StatusBadRequest {
+			t.Errorf("afterwards: %s", got.raw)
 		}
 	})
 }
