@@ -61,7 +61,7 @@ func (r *Repo) chosen(choice string) (*Router, plan.Refusals) {
 	}
 	var known []string
 	for _, c := range r.Routers {
-		known = append(known, "--router "+c.File+":"+strconv.Itoa(c.Line))
+		known = append(known, "lockspire install --router "+c.File+":"+strconv.Itoa(c.Line))
 	}
 	return nil, plan.Refusals{{
 		Exit: 2, What: "--router " + choice + " names no router that is served here",
@@ -83,6 +83,9 @@ func (c *Router) describe() string {
 	}
 	if len(c.Served) > 0 && c.Served[0].Addr != "" {
 		s += ", address " + c.Served[0].Addr
+	}
+	if len(c.Routes) == 1 {
+		return s + ", 1 route"
 	}
 	return fmt.Sprintf("%s, %d routes", s, len(c.Routes))
 }

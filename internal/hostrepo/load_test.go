@@ -350,7 +350,7 @@ func TestI45ChoosingARouter(t *testing.T) {
 		t.Errorf("chose %+v %v", root, refusals)
 	}
 	_, refusals = r.Root("main.go:5")
-	checkRefusal(t, refusals, 2, "main.go:5", "--router main.go:9")
+	checkRefusal(t, refusals, 2, "main.go:5", "lockspire install --router main.go:9")
 }
 
 func TestI86CanImportSeesCycles(t *testing.T) {
