@@ -32,8 +32,9 @@ func (j *job) confirm(ctx context.Context) error {
 	return nil
 }
 
-// askRouter offers the candidates that the refusals name, and returns the one chosen as file:line, or "".
-func (j *job) askRouter(candidates plan.Refusals) string {
+// askRouter offers the candidates that the refusals name, and returns the one chosen as file:line, or "" for no answer
+// and for an interrupt.
+func (j *job) askRouter(ctx context.Context, candidates plan.Refusals) string {
 	if !j.IsTerminal || j.In == nil {
 		return ""
 	}
@@ -42,7 +43,7 @@ func (j *job) askRouter(candidates plan.Refusals) string {
 		fmt.Fprintf(j.Err, "  %d. %s:%d: %s\n", i+1, c.Path, c.Line, c.What)
 	}
 	fmt.Fprintf(j.Err, wordWhichRouter, len(candidates))
-	answer, err := j.answer(context.Background())
+	answer, err := j.answer(ctx)
 	n, convErr := strconv.Atoi(answer)
 	if err != nil || convErr != nil || n < 1 || n > len(candidates) {
 		return ""
@@ -55,11 +56,14 @@ func (j *job) answer(ctx context.Context) (string, error) {
 	lines := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(oneByte{j.In}).ReadString('\n')
-		lines <- strings.TrimSpace(line)
+		lines <- line
 	}()
 	select {
 	case line := <-lines:
-		return line, nil
+		if !strings.HasSuffix(line, "\n") {
+			fmt.Fprintln(j.Err) // the input ended behind the question
+		}
+		return strings.TrimSpace(line), nil
 	case <-ctx.Done():
 		return "", plan.Refusals{{Exit: 3, What: wordInterrupted, Next: "lockspire install"}}
 	}

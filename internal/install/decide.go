@@ -2,6 +2,7 @@ package install
 
 import (
 	"cmp"
+	"context"
 	"go/token"
 	"path"
 	"slices"
@@ -20,13 +21,13 @@ import (
 func keyword(name string) bool { return token.IsKeyword(name) }
 
 // decide settles what the flags left open, for a host that has no manifest yet. It returns every reason not to go on.
-func (j *job) decide() plan.Refusals {
+func (j *job) decide(ctx context.Context) plan.Refusals {
 	j.in = templates.Inputs{
 		Module: j.repo.ModulePath, Package: cmp.Or(j.Package, defaultPackage), MountPath: cmp.Or(j.MountPath, defaultMountPath),
 		Issuer: j.Issuer, Schema: j.Schema, SigraHost: j.Sigra, Wire: !j.NoWire,
 	}
 	refusals := j.installedElsewhere()
-	refusals = append(refusals, j.chooseRouter()...)
+	refusals = append(refusals, j.chooseRouter(ctx)...)
 	if len(refusals) > 0 {
 		return refusals // what follows is about the router that was chosen
 	}
@@ -56,10 +57,10 @@ func (j *job) installedElsewhere() plan.Refusals {
 }
 
 // chooseRouter finds the router for the call, and its kind for the generated signature.
-func (j *job) chooseRouter() plan.Refusals {
+func (j *job) chooseRouter(ctx context.Context) plan.Refusals {
 	router, refusals := j.repo.Root(j.Router)
 	if len(refusals) > 1 && j.Router == "" && !j.NoWire {
-		if choice := j.askRouter(refusals); choice != "" {
+		if choice := j.askRouter(ctx, refusals); choice != "" {
 			router, refusals = j.repo.Root(choice)
 		}
 	}

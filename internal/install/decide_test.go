@@ -48,7 +48,7 @@ func decideOn(t *testing.T, repo *hostrepo.Repo, o Options) (*job, error) {
 		return nil, err
 	}
 	o.Err = io.Discard
-	return prepare(repo, o)
+	return prepare(t.Context(), repo, o)
 }
 
 func decided(t *testing.T, repo *hostrepo.Repo, o Options) *job {
@@ -245,6 +245,13 @@ func TestSeveralRouters(t *testing.T) {
 		t.Errorf("chose %s", j.router.File)
 	}
 	_, err = decideOn(t, two(), Options{IsTerminal: true, In: strings.NewReader("x\n")})
+	refused(t, err, 3, "--router")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	silent, writer := io.Pipe()
+	defer writer.Close()
+	o := Options{IsTerminal: true, In: silent, Err: io.Discard, Version: "(devel)"}
+	_, err = prepare(ctx, two(), o) // an interrupt ends the question, here and in confirm
 	refused(t, err, 3, "--router")
 	if j := decided(t, two(), Options{NoWire: true}); j.in.Router != "servemux" || j.in.Wire {
 		t.Errorf("--no-wire gives %+v", j.in)

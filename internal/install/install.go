@@ -76,7 +76,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	job, err := prepare(repo, flags)
+	job, err := prepare(ctx, repo, flags)
 	if err != nil {
 		return err
 	}

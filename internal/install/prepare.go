@@ -1,6 +1,7 @@
 package install
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 )
 
 // prepare decides everything, from the manifest where there is one and from the host where there is none.
-func prepare(repo *hostrepo.Repo, o Options) (*job, error) {
+func prepare(ctx context.Context, repo *hostrepo.Repo, o Options) (*job, error) {
 	j := &job{Options: o, repo: repo, plan: &plan.Plan{Root: repo.ModuleRoot}}
 	recorded, err := readManifest(repo.ModuleRoot)
 	if err != nil {
@@ -22,9 +23,9 @@ func prepare(repo *hostrepo.Repo, o Options) (*job, error) {
 	}
 	var refusals plan.Refusals
 	if recorded != nil {
-		refusals, err = j.resume(recorded)
+		refusals, err = j.resume(ctx, recorded)
 	} else {
-		refusals = j.decide()
+		refusals = j.decide(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -48,7 +49,7 @@ func readManifest(root string) (*manifest.Manifest, error) {
 }
 
 // resume takes the inputs from an earlier run: a second run completes what is missing and changes no decision.
-func (j *job) resume(recorded *manifest.Manifest) (plan.Refusals, error) {
+func (j *job) resume(ctx context.Context, recorded *manifest.Manifest) (plan.Refusals, error) {
 	j.recorded = recorded
 	if err := json.Unmarshal(recorded.Inputs, &j.in); err != nil {
 		return nil, &plan.Refusal{Exit: 1, Path: manifest.Path, What: fmt.Sprintf("the recorded inputs do not read: %v", err), Next: "git log -p -- " + manifest.Path}
@@ -63,7 +64,7 @@ func (j *job) resume(recorded *manifest.Manifest) (plan.Refusals, error) {
 	// The host removed the call: it is offered again.
 	router, refusals := j.repo.Root(j.Router)
 	if len(refusals) > 1 && j.Router == "" {
-		if choice := j.askRouter(refusals); choice != "" {
+		if choice := j.askRouter(ctx, refusals); choice != "" {
 			router, refusals = j.repo.Root(choice)
 		}
 	}
