@@ -51,9 +51,9 @@ type Router struct {
 	Served   []Served  // the sinks that this router reaches
 	Wrappers []Wrapper // functions around the whole router, outermost first (I70)
 	Routes   []Route   // in source order per file
-	Uses     []Position
-	Database []Handle // handles in scope at the insertion point; empty is a fact, not a failure
-	Login    *Login   // likeliest sign-in route, nil when none is registered under a usual name
+	Uses     []Wrapper // middleware that the router itself runs, in source order
+	Database []Handle  // handles in scope at the insertion point; empty is a fact, not a failure
+	Login    *Login    // likeliest sign-in route, nil when none is registered under a usual name
 
 	// Minor marks a server that only redirects or only shows debug pages; it is never chosen while another router exists.
 	Minor bool
@@ -72,10 +72,10 @@ type Served struct {
 	Addr string // the address argument as Go source, "" when there is none
 }
 
-// Wrapper is a middleware call around the whole router.
+// Wrapper is a middleware around the whole router.
 type Wrapper struct {
 	Position
-	Func string // as written: "sessions.LoadAndSave", "csrf.Protect(key)"
+	Func string // as written, without arguments: "sessions.LoadAndSave", "csrf.Protect(…)"
 }
 
 // Route is one registration on the router or on a group or sub-router below it.

@@ -186,7 +186,7 @@ func describeRepo(t *testing.T, r *Repo) string {
 			fmt.Fprintf(&b, "  wrapper %s %s:%d\n", w.Func, w.File, w.Line)
 		}
 		for _, u := range c.Uses {
-			fmt.Fprintf(&b, "  use %s:%d\n", u.File, u.Line)
+			fmt.Fprintf(&b, "  use %s %s:%d\n", u.Func, u.File, u.Line)
 		}
 		for _, rt := range c.Routes {
 			fmt.Fprintf(&b, "  route %s:%d %q %s", rt.File, rt.Line, rt.Method, rt.Pattern)

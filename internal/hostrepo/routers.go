@@ -301,13 +301,15 @@ func describe(ix *index, s *served) Router {
 	for _, reg := range s.regs {
 		if reg.use {
 			if !reg.group {
-				r.Uses = append(r.Uses, ix.repo.Position(reg.call.expr.Pos()))
+				for _, arg := range reg.call.expr.Args {
+					r.Uses = append(r.Uses, Wrapper{ix.repo.Position(arg.Pos()), middlewareText(arg)})
+				}
 			}
 			continue
 		}
 		r.Routes = append(r.Routes, reg.route)
 	}
-	slices.SortFunc(r.Uses, comparePositions)
+	slices.SortFunc(r.Uses, func(a, b Wrapper) int { return comparePositions(a.Position, b.Position) })
 	slices.SortStableFunc(r.Routes, func(a, b Route) int { return comparePositions(a.Position, b.Position) })
 	r.Login = findLogin(r.Routes)
 	at := s.sinks[0].pos

@@ -153,6 +153,22 @@ func f[T any](p *s, v s, n i, b bool, t string, e interface{}, a [2]int, g T, m 
 	}
 }
 
+// A8: what makes a middleware may be a key.
+func TestMiddlewareTextKeepsNoArgument(t *testing.T) {
+	for text, want := range map[string]string{
+		`session`: "session", `s.m.LoadAndSave`: "s.m.LoadAndSave", `csrf.Protect([]byte("hunter22"), csrf.Path("/"))`: "csrf.Protect(…)",
+		`csrf.New("hunter22").Handler`: "csrf.New(…).Handler", `m["hunter22"].Wrap`: "m.Wrap", `func(h http.Handler) http.Handler { return h }`: "func",
+	} {
+		e, err := parser.ParseExpr(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := middlewareText(e); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestCatchAll(t *testing.T) {
 	for pattern, want := range map[string]bool{"/": true, "/*": true, "/{rest...}": true, "/a/": false, "/{$}": false, "/{id}": false, "/a/{rest...}": false} {
 		r := Route{Pattern: pattern, Known: true, Subtree: pattern != "/{$}" && pattern != "/{id}"}

@@ -73,13 +73,30 @@ func (t *tracer) returned(c *call, f *fn, i int, p trail) {
 		}
 	}
 	if wraps(f) {
-		w := Wrapper{t.ix.repo.Position(c.expr.Pos()), types.ExprString(c.expr.Fun)}
+		w := Wrapper{t.ix.repo.Position(c.expr.Pos()), middlewareText(c.expr.Fun)}
 		for j := before; j < len(t.out); j++ {
 			if !inside(t.out[j].frame, fr) { // the walk left through the argument: f is a wrapper
 				t.out[j].wrappers = append([]Wrapper{w}, t.out[j].wrappers...)
 			}
 		}
 	}
+}
+
+// middlewareText is a middleware as written, but for the arguments that make it: those may be keys.
+func middlewareText(e ast.Expr) string {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.SelectorExpr:
+		return middlewareText(e.X) + "." + e.Sel.Name
+	case *ast.CallExpr:
+		return middlewareText(e.Fun) + "(…)"
+	case *ast.IndexExpr:
+		return middlewareText(e.X)
+	case *ast.FuncLit:
+		return "func"
+	}
+	return "…"
 }
 
 // wraps reports whether a function takes a handler, so that it can be a wrapper.
@@ -118,7 +135,7 @@ func (t *tracer) external(c *call, p trail) {
 		return
 	}
 	before := len(t.out)
-	w := Wrapper{t.ix.repo.Position(c.expr.Pos()), types.ExprString(c.expr.Fun)}
+	w := Wrapper{t.ix.repo.Position(c.expr.Pos()), middlewareText(c.expr.Fun)}
 	q := p.wrapped(w)
 	if c.obj != nil && c.obj.Name() == "StripPrefix" && c.obj.Pkg() != nil && c.obj.Pkg().Path() == "net/http" {
 		q.stripped = true

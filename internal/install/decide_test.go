@@ -321,9 +321,10 @@ func TestPatternWithAHostNameIsAWarning(t *testing.T) {
 
 func TestCSRFAroundTheWholeRouterIsAWarning(t *testing.T) {
 	repo := muxHost(t)
-	repo.Routers[0].Wrappers = []hostrepo.Wrapper{{Func: "csrf.Protect(key)", Position: at3("main.go", 44)}}
+	repo.Routers[0].Wrappers = []hostrepo.Wrapper{{Func: "csrf.Protect(…)", Position: at3("main.go", 44)}}
+	repo.Routers[0].Uses = []hostrepo.Wrapper{{Func: "session", Position: at3("main.go", 50)}, {Func: "nosurf.NewPure", Position: at3("main.go", 51)}}
 	j := decided(t, repo, Options{})
-	if got := strings.Join(j.warnings(), "\n"); !strings.Contains(got, "main.go:44 csrf.Protect(key)") || !strings.Contains(got, "/lockspire/token") {
+	if got := strings.Join(j.warnings(), "\n"); !strings.Contains(got, "main.go:44 csrf.Protect(…)") || !strings.Contains(got, "main.go:51 nosurf.NewPure") || strings.Contains(got, "session") || !strings.Contains(got, "/lockspire/token") {
 		t.Errorf("warnings: %s", got)
 	}
 }

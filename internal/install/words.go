@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/lockspire/lockspire/internal/hostrepo"
@@ -217,9 +218,9 @@ func (j *job) warnings() []string {
 	if j.router == nil {
 		return out
 	}
-	for _, w := range j.router.Wrappers {
+	for _, w := range slices.Concat(j.router.Wrappers, j.router.Uses) {
 		if name := strings.ToLower(w.Func); strings.Contains(name, "csrf") || strings.Contains(name, "nosurf") {
-			out = append(out, fmt.Sprintf("%s:%d %s wraps the whole router. Clients POST to %s/token and %s/revoke without its token: exempt exactly these two",
+			out = append(out, fmt.Sprintf("%s:%d %s guards the whole router. Clients POST to %s/token and %s/revoke without its token: exempt exactly these two",
 				w.File, w.Line, w.Func, strings.TrimSuffix(j.in.MountPath, "/"), strings.TrimSuffix(j.in.MountPath, "/")))
 		}
 	}
