@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,7 +15,8 @@ import (
 const clockLeeway = 60 * time.Second
 
 // accessClaims are the claims of an access token (RFC 9068 §2.2) with the
-// private claim "fid", the family it descends from.
+// private claim "fid", the family it descends from. A token of the client
+// credentials grant descends from none.
 type accessClaims struct {
 	issuer, subject, clientID, scope, jti, familyID string
 	audience                                        []string
@@ -81,9 +83,13 @@ func decodeAccessClaims(members map[string]json.RawMessage) (accessClaims, error
 			return c, fmt.Errorf("%w: claim %.20q", errBadJWT, name)
 		}
 	}
-	if c.issuer == "" || c.subject == "" || c.clientID == "" || c.jti == "" || c.familyID == "" ||
+	if c.issuer == "" || c.subject == "" || c.clientID == "" || c.jti == "" ||
 		len(c.audience) == 0 || issued == 0 || expires == 0 {
 		return c, fmt.Errorf("%w: a required claim is missing", errBadJWT)
+	}
+	if c.familyID == "" && c.subject != c.clientID {
+		// Without a family nothing would vouch for the subject.
+		return c, fmt.Errorf("%w: no family", errBadJWT)
 	}
 	if notBefore > issued {
 		// Lockspire sets no nbf; one that is ahead of iat is honoured.
@@ -92,6 +98,9 @@ func decodeAccessClaims(members map[string]json.RawMessage) (accessClaims, error
 	c.issuedAt, c.expiresAt = time.Unix(issued, 0).UTC(), time.Unix(expires, 0).UTC()
 	return c, nil
 }
+
+// clientOnly says that no user stands behind the token (RFC 6749 §4.4).
+func (c accessClaims) clientOnly() bool { return c.familyID == "" }
 
 // jsonAudience reads aud: one string or an array of strings (RFC 7519 §4.1.3).
 func jsonAudience(raw json.RawMessage) ([]string, bool) {
@@ -158,6 +167,9 @@ type liveToken struct {
 // and client still stand and the token itself was not revoked. It returns
 // errInvalidToken when not, and errUnavailable when it could not ask.
 func (p *Provider) checkLive(ctx context.Context, c accessClaims) (liveToken, error) {
+	if c.clientOnly() {
+		return p.checkLiveClient(ctx, c)
+	}
 	var live liveToken
 	var clientID string
 	var expires, lastUsed int64
@@ -189,8 +201,38 @@ func (p *Provider) checkLive(ctx context.Context, c accessClaims) (liveToken, er
 	return live, nil
 }
 
-// admit verifies token for resource: signature, life, audience, liveness.
-func (p *Provider) admit(ctx context.Context, token, resource string) (*AccessToken, error) {
+// checkLiveClient is checkLive for a token that has no family: it lives while
+// its client is enabled and still has the grant.
+func (p *Provider) checkLiveClient(ctx context.Context, c accessClaims) (liveToken, error) {
+	var grants string
+	var disabled, jtiRevoked sql.NullInt64
+	err := p.store.read().queryRow(ctx, `SELECT c.grant_types, c.disabled_at, r.expires_at
+		FROM @.lockspire_clients c
+		LEFT JOIN @.lockspire_revoked_tokens r ON r.jti = $2
+		WHERE c.id = $1`, c.clientID, c.jti).Scan(&grants, &disabled, &jtiRevoked)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return liveToken{}, fmt.Errorf("%w: unknown client", errInvalidToken)
+	case err != nil:
+		return liveToken{}, fmt.Errorf("%w: liveness: %w", errUnavailable, err)
+	case jtiRevoked.Valid:
+		return liveToken{}, fmt.Errorf("%w: revoked", errInvalidToken)
+	case disabled.Valid:
+		return liveToken{}, fmt.Errorf("%w: client is disabled", errInvalidToken)
+	}
+	allowed, err := parseList(grants)
+	if err != nil {
+		return liveToken{}, fmt.Errorf("%w: liveness: %w", errUnavailable, err)
+	}
+	if !slices.Contains(allowed, grantClientCredentials) {
+		return liveToken{}, fmt.Errorf("%w: client has lost the grant", errInvalidToken)
+	}
+	return liveToken{subject: c.subject}, nil
+}
+
+// admit verifies token for what demands names: signature, life, audience,
+// liveness.
+func (p *Provider) admit(ctx context.Context, token string, demands protection) (*AccessToken, error) {
 	claims, err := p.readAccessToken(ctx, token)
 	if err != nil {
 		return nil, err
@@ -198,9 +240,13 @@ func (p *Provider) admit(ctx context.Context, token, resource string) (*AccessTo
 	if err := claims.checkTime(p.now()); err != nil {
 		return nil, err
 	}
-	if resource != p.config.Issuer {
-		err = claims.checkAudience(resource, p.config.Issuer)
-	} else {
+	switch {
+	case demands.user && claims.clientOnly():
+		// A good token that lacks what is needed, whatever resource it is for
+		// (OIDC Core §5.3); it is refused below, once it is known to be live.
+	case demands.resource != p.config.Issuer:
+		err = claims.checkAudience(demands.resource, p.config.Issuer)
+	default:
 		err = claims.checkIssuerAudience(p.config.Issuer)
 	}
 	if err != nil {
@@ -210,7 +256,12 @@ func (p *Provider) admit(ctx context.Context, token, resource string) (*AccessTo
 	if err != nil {
 		return nil, err
 	}
-	p.lastUse.note(live.grantID, live.lastUsed, p.now())
+	if demands.user && claims.clientOnly() {
+		return nil, errInsufficientScope
+	}
+	if !claims.clientOnly() {
+		p.lastUse.note(live.grantID, live.lastUsed, p.now())
+	}
 	return &AccessToken{
 		Subject:   live.subject,
 		ClientID:  claims.clientID,
@@ -219,6 +270,8 @@ func (p *Provider) admit(ctx context.Context, token, resource string) (*AccessTo
 		Audience:  claims.audience,
 		IssuedAt:  claims.issuedAt,
 		ExpiresAt: claims.expiresAt,
+
+		ClientOnly: claims.clientOnly(),
 	}, nil
 }
 

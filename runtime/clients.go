@@ -27,7 +27,8 @@ type Client struct {
 	// RedirectURIs are compared byte for byte; loopback ones ignore the port
 	// (RFC 8252 §7.3).
 	RedirectURIs []string
-	// GrantTypes are "authorization_code" and "refresh_token".
+	// GrantTypes are among "authorization_code", "refresh_token" and
+	// "client_credentials".
 	GrantTypes []string
 	// Scopes are what the client may ask for, "openid" and "offline_access"
 	// included.
@@ -56,13 +57,17 @@ type NewClient struct {
 	// Name is shown to users. Required.
 	Name string
 	// RedirectURIs: at least one, each https, loopback http, or a private-use
-	// scheme with a dot. No fragment, userinfo or wildcard. Required.
+	// scheme with a dot. No fragment, userinfo or wildcard. Required with the
+	// authorization_code grant.
 	RedirectURIs []string
 	// AuthMethod defaults to AuthClientSecretBasic.
 	AuthMethod string
 	// GrantTypes default to authorization_code and refresh_token.
+	// client_credentials (RFC 6749 §4.4) is for confidential clients: it gives
+	// them tokens with no user behind them.
 	GrantTypes []string
-	// Scopes default to openid.
+	// Scopes default to openid. A client that only has the client_credentials
+	// grant has no default: openid and offline_access are about users.
 	Scopes []string
 	// Resources default to none, which means all.
 	Resources []string

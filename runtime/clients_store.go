@@ -69,10 +69,13 @@ func fillClientDefaults(c *Client) {
 		c.AuthMethod = AuthClientSecretBasic
 	}
 	if len(c.GrantTypes) == 0 {
-		c.GrantTypes = []string{"authorization_code", "refresh_token"}
+		c.GrantTypes = []string{grantAuthorizationCode, grantRefreshToken}
 	}
-	if len(c.Scopes) == 0 {
+	if len(c.Scopes) == 0 && slices.Contains(c.GrantTypes, grantAuthorizationCode) {
 		c.Scopes = []string{"openid"}
+	}
+	if c.RedirectURIs == nil {
+		c.RedirectURIs = []string{}
 	}
 	if c.IDTokenAlg == "" {
 		c.IDTokenAlg = algRS256
@@ -92,7 +95,8 @@ func validateClient(c Client) error {
 	if !slices.Contains([]string{AuthNone, AuthClientSecretBasic, AuthClientSecretPost}, c.AuthMethod) {
 		refuse("AuthMethod", "%q is not %s, %s or %s", c.AuthMethod, AuthNone, AuthClientSecretBasic, AuthClientSecretPost)
 	}
-	if len(c.RedirectURIs) == 0 || len(c.RedirectURIs) > maxRedirectURIs {
+	interactive := slices.Contains(c.GrantTypes, grantAuthorizationCode)
+	if interactive && len(c.RedirectURIs) == 0 || len(c.RedirectURIs) > maxRedirectURIs {
 		refuse("RedirectURIs", "%d given; between 1 and %d are required", len(c.RedirectURIs), maxRedirectURIs)
 	}
 	for _, uri := range c.RedirectURIs {
@@ -100,13 +104,11 @@ func validateClient(c Client) error {
 			refuse("RedirectURIs", "%q: %v", uri, err)
 		}
 	}
-	for _, grant := range c.GrantTypes {
-		if grant != "authorization_code" && grant != "refresh_token" {
-			refuse("GrantTypes", "%q is not authorization_code or refresh_token", grant)
-		}
+	for _, problem := range grantProblems(c) {
+		refuse("GrantTypes", "%s", problem)
 	}
-	if !slices.Contains(c.GrantTypes, "authorization_code") {
-		refuse("GrantTypes", "authorization_code is missing; refresh_token alone can never begin")
+	if len(c.Scopes) == 0 || !interactive && slices.ContainsFunc(c.Scopes, userScope) {
+		refuse("Scopes", "a client without users needs at least one scope, and none of openid and offline_access")
 	}
 	for _, scope := range c.Scopes {
 		if tokens, err := parseScope(scope); err != nil || len(tokens) != 1 || tokens[0] != scope {
@@ -128,6 +130,28 @@ func validateClient(c Client) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// grantProblems says why a client cannot have its grant types.
+func grantProblems(c Client) []string {
+	var problems []string
+	known := []string{grantAuthorizationCode, grantRefreshToken, grantClientCredentials}
+	for _, grant := range c.GrantTypes {
+		if !slices.Contains(known, grant) {
+			problems = append(problems, fmt.Sprintf("%q is not %s, %s or %s", grant, known[0], known[1], known[2]))
+		}
+	}
+	interactive := slices.Contains(c.GrantTypes, grantAuthorizationCode)
+	machine := slices.Contains(c.GrantTypes, grantClientCredentials)
+	switch {
+	case machine && !c.Confidential():
+		problems = append(problems, "client_credentials is for clients with a secret (RFC 6749 §4.4)")
+	case !interactive && !machine:
+		problems = append(problems, "authorization_code is missing; refresh_token alone can never begin")
+	case !interactive && slices.Contains(c.GrantTypes, grantRefreshToken):
+		problems = append(problems, "refresh_token without authorization_code; client_credentials gives none")
+	}
+	return problems
 }
 
 // validateClientName refuses what could make a consent page say something else

@@ -102,7 +102,7 @@ func describeServer(config Config) serverMetadata {
 		ScopesSupported:        append([]string{"openid", "offline_access"}, catalogue(config)...),
 		ResponseTypesSupported: []string{"code"},
 		ResponseModesSupported: []string{"query"},
-		GrantTypesSupported:    []string{"authorization_code", "refresh_token"},
+		GrantTypesSupported:    []string{grantAuthorizationCode, grantRefreshToken, grantClientCredentials},
 		SubjectTypesSupported:  []string{"public"},
 		IDTokenAlgs:            []string{algRS256, algES256},
 		TokenAuthMethods:       authMethods,

@@ -34,7 +34,7 @@ const goldenServerMetadata = `{
   "scopes_supported": ["openid", "offline_access", "email", "notes:read", "notes:write"],
   "response_types_supported": ["code"],
   "response_modes_supported": ["query"],
-  "grant_types_supported": ["authorization_code", "refresh_token"],
+  "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
   "subject_types_supported": ["public"],
   "id_token_signing_alg_values_supported": ["RS256", "ES256"],
   "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],

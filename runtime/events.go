@@ -10,6 +10,7 @@ import "time"
 //   - refresh.rotated, refresh.refused (another client's token),
 //     refresh.reused, refresh.revoked, access_token.revoked,
 //     revocation.refused;
+//   - client_token.issued (a token of the client credentials grant);
 //   - grant.revoked, client.created, client.disabled, key.created.
 type Event struct {
 	ID       string

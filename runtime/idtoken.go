@@ -48,7 +48,7 @@ func (p *Provider) signTokens(ctx context.Context, client Client, i issuance) (*
 }
 
 // accessTokenClaims are RFC 9068 §2.2, and the family that the token lives
-// and dies with.
+// and dies with, where there is one.
 func (p *Provider) accessTokenClaims(i issuance, issued, expires int64) map[string]any {
 	claims := map[string]any{
 		"iss":       p.config.Issuer,
@@ -57,9 +57,11 @@ func (p *Provider) accessTokenClaims(i issuance, issued, expires int64) map[stri
 		"client_id": i.family.clientID,
 		"scope":     strings.Join(i.scopes, " "),
 		"jti":       newID("at_"),
-		"fid":       i.family.id,
 		"iat":       issued,
 		"exp":       expires,
+	}
+	if i.family.id != "" {
+		claims["fid"] = i.family.id
 	}
 	addAuthentication(claims, i.family)
 	return claims

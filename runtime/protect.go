@@ -19,6 +19,8 @@ type protection struct {
 	resource string
 	// metadataURL is the resource's RFC 9728 document, or "".
 	metadataURL string
+	// user demands that a user stands behind the token.
+	user bool
 }
 
 // protect resolves the options once, when the host builds its routes.
@@ -79,7 +81,7 @@ func (p *Provider) authorizeBearer(w http.ResponseWriter, r *http.Request, deman
 		p.challenge(w, r, demands, err)
 		return nil, false
 	}
-	token, err := p.admit(r.Context(), raw, demands.resource)
+	token, err := p.admit(r.Context(), raw, demands)
 	if err != nil {
 		p.challenge(w, r, demands, err)
 		return nil, false

@@ -107,6 +107,7 @@ func ForResource(identifier string) ProtectOption {
 // AccessToken is a verified access token, as handlers behind
 // [Provider.Protect] see it.
 type AccessToken struct {
+	// Subject is the host's own identifier of the user.
 	Subject   string
 	ClientID  string
 	GrantID   string
@@ -114,6 +115,12 @@ type AccessToken struct {
 	Audience  []string
 	IssuedAt  time.Time
 	ExpiresAt time.Time
+
+	// ClientOnly says that the client acts in its own name (RFC 6749 §4.4):
+	// there is no user, Subject is the ClientID and GrantID is "". A client id
+	// is never a user's subject, but a handler that acts for a user should
+	// refuse such a token instead of looking its subject up.
+	ClientOnly bool
 }
 
 // HasScope reports whether the token carries scope.

@@ -100,7 +100,10 @@ func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token s
 		return p.refuseRevocation(ctx, client, "", claims.familyID)
 	}
 	e := newEvent(now, "access_token.revoked")
-	e.ClientID, e.Subject, e.FamilyID = client.ID, claims.subject, claims.familyID
+	e.ClientID, e.FamilyID = client.ID, claims.familyID
+	if !claims.clientOnly() {
+		e.Subject = claims.subject
+	}
 	revoked := false
 	err = p.store.write(ctx, func(t tx) error {
 		var err error

@@ -59,20 +59,25 @@ func (p *Provider) token(r *http.Request) (*tokenResponse, error) {
 	}
 	grant := form.get("grant_type")
 	switch grant {
-	case grantAuthorizationCode, grantRefreshToken:
+	case grantAuthorizationCode, grantRefreshToken, grantClientCredentials:
 	case "":
 		return nil, badRequest("The grant_type is missing.")
 	default:
 		return nil, &oauthError{code: "unsupported_grant_type", description: "The grant_type is not supported."}
 	}
 	if !slices.Contains(client.GrantTypes, grant) {
-		return nil, &oauthError{code: "unauthorized_client", description: "The client may not use this grant_type."}
+		return nil, errGrantNotAllowed
 	}
-	if grant == grantRefreshToken {
+	switch grant {
+	case grantRefreshToken:
 		return p.refresh(r, client, form)
+	case grantClientCredentials:
+		return p.clientCredentials(r, client, form)
 	}
 	return p.redeem(r, client, form)
 }
+
+var errGrantNotAllowed = &oauthError{code: "unauthorized_client", description: "The client may not use this grant_type."}
 
 // family is one approved authorization as its tokens see it.
 type family struct {

@@ -13,7 +13,7 @@ import (
 // for the issuer and carries openid, and it asks the host about the account
 // each time: an account that is gone has no claims.
 func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) {
-	demands := protection{scopes: []string{"openid"}, resource: p.config.Issuer,
+	demands := protection{scopes: []string{"openid"}, resource: p.config.Issuer, user: true,
 		// A token for the default resource is good for userinfo too, so its
 		// metadata is where a client without one begins.
 		metadataURL: resourceMetadataURL(p.config.Issuer, p.config.Resources[0].Identifier)}

@@ -37,18 +37,19 @@ func newClientCreate(t *terminal) *cobra.Command {
 		Short: "Register a client and show its secret once",
 		Example: `  lockspire client create --name "Partner" --redirect-uri https://partner.example/callback \
       --scope openid --scope notes:read
-  lockspire client create --name "Phone app" --public --redirect-uri com.example.app:/callback`,
+  lockspire client create --name "Phone app" --public --redirect-uri com.example.app:/callback
+  lockspire client create --name "Nightly job" --grant-type client_credentials --scope notes:read`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, t) },
 	}
 	o.register(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.Name, "name", "", "`<name>` that users see; required")
-	flags.StringArrayVar(&o.RedirectURIs, "redirect-uri", nil, "`<uri>` that sign-in returns to; required; repeat for several")
+	flags.StringArrayVar(&o.RedirectURIs, "redirect-uri", nil, "`<uri>` that sign-in returns to; repeat for several; required unless the only grant is client_credentials")
 	flags.StringVar(&o.AuthMethod, "auth-method", "", "`<method>` at the token endpoint: client_secret_basic (default), client_secret_post or none")
 	flags.BoolVar(&o.public, "public", false, "the client cannot keep a secret: --auth-method none")
 	flags.StringArrayVar(&o.Scopes, "scope", nil, "`<scope>` the client may ask for; repeat for several (default openid)")
-	flags.StringArrayVar(&o.GrantTypes, "grant-type", nil, "grant `<type>`, authorization_code or refresh_token; repeat (default both)")
+	flags.StringArrayVar(&o.GrantTypes, "grant-type", nil, "grant `<type>`, authorization_code, refresh_token or client_credentials; repeat (default the first two)")
 	flags.StringArrayVar(&o.Resources, "resource", nil, "`<url>` of an API the client may ask tokens for; repeat (default all)")
 	flags.StringVar(&o.IDTokenAlg, "id-token-alg", "", "`<alg>` of ID tokens, RS256 (default) or ES256")
 	flags.BoolVar(&o.Trusted, "trusted", false, "you vouch for the client: consent is remembered, prompt=none works")
@@ -61,7 +62,7 @@ func (o *clientCreate) run(cmd *cobra.Command, t *terminal) error {
 	if o.Name == "" {
 		missing = append(missing, "--name")
 	}
-	if len(o.RedirectURIs) == 0 {
+	if len(o.RedirectURIs) == 0 && !(len(o.GrantTypes) == 1 && o.GrantTypes[0] == "client_credentials") {
 		missing = append(missing, "--redirect-uri")
 	}
 	if len(missing) > 0 {

@@ -470,7 +470,7 @@ func (a *app) token(pairs ...string) tokens {
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
 	switch a.AuthMethod {
 	case lockspire.AuthClientSecretBasic:
-		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(a.ID)+":"+url.QueryEscape(a.secret))))
+		header.Set("Authorization", a.basic())
 	case lockspire.AuthClientSecretPost:
 		form.Set("client_id", a.ID)
 		form.Set("client_secret", a.secret)
@@ -487,6 +487,11 @@ func (a *app) token(pairs ...string) tokens {
 		}
 	}
 	return a.h.postToken("", form.Encode(), header)
+}
+
+// basic is the app's Authorization header of client_secret_basic.
+func (a *app) basic() string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(a.ID)+":"+url.QueryEscape(a.secret)))
 }
 
 func (h *host) postToken(query, body string, header http.Header) tokens {
