@@ -28,7 +28,7 @@ type Client struct {
 	// (RFC 8252 §7.3).
 	RedirectURIs []string
 	// GrantTypes are among "authorization_code", "refresh_token" and
-	// "client_credentials".
+	// "client_credentials". A resource server may have none.
 	GrantTypes []string
 	// Scopes are what the client may ask for, "openid" and "offline_access"
 	// included.
@@ -41,6 +41,10 @@ type Client struct {
 	// Trusted says that an operator vouches for the client: its consent may be
 	// remembered even when it is public, and it may use prompt=none.
 	Trusted bool
+	// IntrospectsFor are the identifiers of the resources that the client is
+	// the server of: it may introspect access tokens that are meant for them,
+	// whoever's they are (RFC 7662). Only an operator sets it.
+	IntrospectsFor []string
 	// URI, PolicyURI and TOSURI are https links shown on the consent page.
 	URI, PolicyURI, TOSURI string
 
@@ -75,6 +79,10 @@ type NewClient struct {
 	IDTokenAlg string
 	// Trusted defaults to false.
 	Trusted bool
+	// IntrospectsFor defaults to none. A client that has it and is given
+	// neither GrantTypes nor RedirectURIs gets no grant types: a resource
+	// server that asks for no tokens itself.
+	IntrospectsFor []string
 	// URI, PolicyURI and TOSURI default to "".
 	URI, PolicyURI, TOSURI string
 }

@@ -25,6 +25,8 @@ type clientMetadata struct {
 	URI       string `json:"client_uri,omitempty"`
 	PolicyURI string `json:"policy_uri,omitempty"`
 	TOSURI    string `json:"tos_uri,omitempty"`
+
+	IntrospectsFor []string `json:"introspects_for,omitempty"`
 }
 
 func (c *Clients) create(ctx context.Context, n NewClient) (Client, string, error) {
@@ -33,7 +35,8 @@ func (c *Clients) create(ctx context.Context, n NewClient) (Client, string, erro
 		ID: newID("client_"), Name: n.Name, AuthMethod: n.AuthMethod, RedirectURIs: n.RedirectURIs,
 		GrantTypes: n.GrantTypes, Scopes: n.Scopes, Resources: n.Resources, IDTokenAlg: n.IDTokenAlg,
 		Trusted: n.Trusted, URI: n.URI, PolicyURI: n.PolicyURI, TOSURI: n.TOSURI,
-		CreatedAt: stored(now), UpdatedAt: stored(now),
+		IntrospectsFor: n.IntrospectsFor,
+		CreatedAt:      stored(now), UpdatedAt: stored(now),
 	}
 	fillClientDefaults(&client)
 	if err := validateClient(client); err != nil {
@@ -68,7 +71,9 @@ func fillClientDefaults(c *Client) {
 	if c.AuthMethod == "" {
 		c.AuthMethod = AuthClientSecretBasic
 	}
-	if len(c.GrantTypes) == 0 {
+	if resourceServer := len(c.IntrospectsFor) > 0 && len(c.RedirectURIs) == 0; len(c.GrantTypes) == 0 && resourceServer {
+		c.GrantTypes = []string{}
+	} else if len(c.GrantTypes) == 0 {
 		c.GrantTypes = []string{grantAuthorizationCode, grantRefreshToken}
 	}
 	if len(c.Scopes) == 0 && slices.Contains(c.GrantTypes, grantAuthorizationCode) {
@@ -76,6 +81,9 @@ func fillClientDefaults(c *Client) {
 	}
 	if c.RedirectURIs == nil {
 		c.RedirectURIs = []string{}
+	}
+	if c.Scopes == nil {
+		c.Scopes = []string{}
 	}
 	if c.IDTokenAlg == "" {
 		c.IDTokenAlg = algRS256
@@ -107,13 +115,21 @@ func validateClient(c Client) error {
 	for _, problem := range grantProblems(c) {
 		refuse("GrantTypes", "%s", problem)
 	}
-	if len(c.Scopes) == 0 || !interactive && slices.ContainsFunc(c.Scopes, userScope) {
+	if len(c.GrantTypes) > 0 && len(c.Scopes) == 0 || !interactive && slices.ContainsFunc(c.Scopes, userScope) {
 		refuse("Scopes", "a client without users needs at least one scope, and none of openid and offline_access")
 	}
 	for _, scope := range c.Scopes {
 		if tokens, err := parseScope(scope); err != nil || len(tokens) != 1 || tokens[0] != scope {
 			refuse("Scopes", "%q is not one scope token (RFC 6749 §3.3)", scope)
 		}
+	}
+	for _, resource := range c.IntrospectsFor {
+		if _, ok := resourceKey(resource); !ok {
+			refuse("IntrospectsFor", "%q is not an absolute URL without fragment (RFC 8707 §2)", resource)
+		}
+	}
+	if len(c.IntrospectsFor) > 0 && !c.Confidential() {
+		refuse("IntrospectsFor", "a client without a secret could be anybody (RFC 7662 §2.1)")
 	}
 	for _, resource := range c.Resources {
 		if u, err := url.Parse(resource); err != nil || !u.IsAbs() || strings.Contains(resource, "#") {
@@ -146,6 +162,7 @@ func grantProblems(c Client) []string {
 	switch {
 	case machine && !c.Confidential():
 		problems = append(problems, "client_credentials is for clients with a secret (RFC 6749 §4.4)")
+	case len(c.GrantTypes) == 0 && len(c.IntrospectsFor) > 0:
 	case !interactive && !machine:
 		problems = append(problems, "authorization_code is missing; refresh_token alone can never begin")
 	case !interactive && slices.Contains(c.GrantTypes, grantRefreshToken):
@@ -186,7 +203,7 @@ func insertClient(ctx context.Context, t tx, c Client) error {
 		}
 		lists[i] = string(encoded)
 	}
-	metadata, err := json.Marshal(clientMetadata{URI: c.URI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI})
+	metadata, err := json.Marshal(clientMetadata{URI: c.URI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI, IntrospectsFor: c.IntrospectsFor})
 	if err != nil {
 		return err
 	}
@@ -228,7 +245,7 @@ func scanClient(scan func(...any) error) (Client, error) {
 			return c, fmt.Errorf("client %s: stored %s: %w", c.ID, field.name, err)
 		}
 	}
-	c.URI, c.PolicyURI, c.TOSURI = meta.URI, meta.PolicyURI, meta.TOSURI
+	c.URI, c.PolicyURI, c.TOSURI, c.IntrospectsFor = meta.URI, meta.PolicyURI, meta.TOSURI, meta.IntrospectsFor
 	c.Trusted = trusted != 0
 	c.CreatedAt, c.UpdatedAt, c.DisabledAt = fromMicros(created), fromMicros(updated), fromMicros(disabled)
 	return c, nil

@@ -23,6 +23,7 @@ type serverMetadata struct {
 	TokenEndpoint         string `json:"token_endpoint"`
 	UserinfoEndpoint      string `json:"userinfo_endpoint"`
 	RevocationEndpoint    string `json:"revocation_endpoint"`
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
 	JWKSURI               string `json:"jwks_uri"`
 
 	ScopesSupported        []string `json:"scopes_supported"`
@@ -33,6 +34,7 @@ type serverMetadata struct {
 	IDTokenAlgs            []string `json:"id_token_signing_alg_values_supported"`
 	TokenAuthMethods       []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationAuthMethods  []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectAuthMethods  []string `json:"introspection_endpoint_auth_methods_supported"`
 	CodeChallengeMethods   []string `json:"code_challenge_methods_supported"`
 	ClaimTypesSupported    []string `json:"claim_types_supported"`
 	ClaimsSupported        []string `json:"claims_supported"`
@@ -97,6 +99,7 @@ func describeServer(config Config) serverMetadata {
 		TokenEndpoint:         config.Issuer + "/token",
 		UserinfoEndpoint:      config.Issuer + "/userinfo",
 		RevocationEndpoint:    config.Issuer + "/revoke",
+		IntrospectionEndpoint: config.Issuer + "/introspect",
 		JWKSURI:               config.Issuer + "/jwks",
 
 		ScopesSupported:        append([]string{"openid", "offline_access"}, catalogue(config)...),
@@ -107,6 +110,7 @@ func describeServer(config Config) serverMetadata {
 		IDTokenAlgs:            []string{algRS256, algES256},
 		TokenAuthMethods:       authMethods,
 		RevocationAuthMethods:  authMethods,
+		IntrospectAuthMethods:  authMethods[1:],
 		CodeChallengeMethods:   []string{"S256"},
 		ClaimTypesSupported:    []string{"normal"},
 		ClaimsSupported:        []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"},

@@ -26,8 +26,9 @@ type Provider struct {
 	lastUse lastUse
 	warned  sync.Map
 
-	// begun counts interactions, failed client authentication.
-	begun, failed limiter
+	// begun counts interactions, failed client authentication, missed tokens
+	// that were asked about and not found.
+	begun, failed, missed limiter
 
 	// closing ends when stop is called. Each Run holds running for reading.
 	closing context.Context

@@ -494,6 +494,17 @@ func (a *app) basic() string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(a.ID)+":"+url.QueryEscape(a.secret)))
 }
 
+// post sends pairs as a form to an endpoint, with the app's own credentials.
+func (a *app) post(path string, pairs ...string) *httptest.ResponseRecorder {
+	a.h.t.Helper()
+	form := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		form.Add(pairs[i], pairs[i+1])
+	}
+	return send(a.h.provider, "POST", a.h.issuer+path, strings.NewReader(form.Encode()),
+		"Content-Type", "application/x-www-form-urlencoded", "Authorization", a.basic())
+}
+
 func (h *host) postToken(query, body string, header http.Header) tokens {
 	h.t.Helper()
 	request, err := http.NewRequest("POST", h.issuer+"/token"+query, strings.NewReader(body))

@@ -85,7 +85,14 @@ func register(router *http.ServeMux, host Host, provider *lockspire.Provider) {
 		handle(router, MountPath+path, browser)
 	}
 	// Programs come here: no cookie is read, and CSRF or login middleware would only break them.
-	for _, path := range []string{"/token", "/revoke", "/userinfo", "/jwks", "/.well-known/openid-configuration"} {
+	for _, path := range []string{
+		"/token",
+		"/revoke",
+		"/introspect",
+		"/userinfo",
+		"/jwks",
+		"/.well-known/openid-configuration",
+	} {
 		handle(router, MountPath+path, provider)
 	}
 	// Metadata that clients look for at the root of the host (RFC 8414 §3.1, RFC 9728 §3.1).
