@@ -21,6 +21,8 @@ type accessClaims struct {
 	issuer, subject, clientID, scope, jti, familyID string
 	audience                                        []string
 	issuedAt, expiresAt                             time.Time
+	// kid names the key that the token is signed with.
+	kid string
 }
 
 // errInvalidToken: the token is not one that this provider honours (any more).
@@ -30,7 +32,7 @@ var errInvalidToken = errors.New("access token refused")
 // readAccessToken verifies signature and form of an access token and returns
 // its claims, expired or not.
 func (p *Provider) readAccessToken(ctx context.Context, token string) (accessClaims, error) {
-	members, err := p.keys.verify(ctx, token, algES256, typAccessToken)
+	kid, members, err := p.keys.verifyInMemory(ctx, token, algES256, typAccessToken)
 	if err != nil {
 		return accessClaims{}, err
 	}
@@ -38,6 +40,7 @@ func (p *Provider) readAccessToken(ctx context.Context, token string) (accessCla
 	if err != nil {
 		return accessClaims{}, err
 	}
+	claims.kid = kid
 	if claims.issuer != p.config.Issuer {
 		return accessClaims{}, fmt.Errorf("%w: another issuer", errBadJWT)
 	}
@@ -163,9 +166,9 @@ type liveToken struct {
 	lastUsed         time.Time
 }
 
-// checkLive asks in one statement, by primary keys only, whether family, grant
-// and client still stand and the token itself was not revoked. It returns
-// errInvalidToken when not, and errUnavailable when it could not ask.
+// checkLive asks in one statement, by primary keys only, whether family, grant,
+// client and signing key still stand and the token itself was not revoked. It
+// returns errInvalidToken when not, and errUnavailable when it could not ask.
 func (p *Provider) checkLive(ctx context.Context, c accessClaims) (liveToken, error) {
 	if c.clientOnly() {
 		return p.checkLiveClient(ctx, c)
@@ -179,13 +182,14 @@ func (p *Provider) checkLive(ctx context.Context, c accessClaims) (liveToken, er
 		FROM @.lockspire_families f
 		JOIN @.lockspire_grants g ON g.id = f.grant_id
 		JOIN @.lockspire_clients c ON c.id = f.client_id
+		JOIN @.lockspire_keys k ON k.kid = $3
 		LEFT JOIN @.lockspire_revoked_tokens r ON r.jti = $2
-		WHERE f.id = $1`, c.familyID, c.jti).
+		WHERE f.id = $1`, c.familyID, c.jti, c.kid).
 		Scan(&clientID, &live.subject, &live.grantID, &expires,
 			&familyRevoked, &grantRevoked, &lastUsed, &disabled, &jtiRevoked)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return live, fmt.Errorf("%w: unknown family", errInvalidToken)
+		return live, fmt.Errorf("%w: unknown family, or the key was revoked", errInvalidToken)
 	case err != nil:
 		return live, fmt.Errorf("%w: liveness: %w", errUnavailable, err)
 	case clientID != c.clientID:
@@ -208,11 +212,12 @@ func (p *Provider) checkLiveClient(ctx context.Context, c accessClaims) (liveTok
 	var disabled, jtiRevoked sql.NullInt64
 	err := p.store.read().queryRow(ctx, `SELECT c.grant_types, c.disabled_at, r.expires_at
 		FROM @.lockspire_clients c
+		JOIN @.lockspire_keys k ON k.kid = $3
 		LEFT JOIN @.lockspire_revoked_tokens r ON r.jti = $2
-		WHERE c.id = $1`, c.clientID, c.jti).Scan(&grants, &disabled, &jtiRevoked)
+		WHERE c.id = $1`, c.clientID, c.jti, c.kid).Scan(&grants, &disabled, &jtiRevoked)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return liveToken{}, fmt.Errorf("%w: unknown client", errInvalidToken)
+		return liveToken{}, fmt.Errorf("%w: unknown client, or the key was revoked", errInvalidToken)
 	case err != nil:
 		return liveToken{}, fmt.Errorf("%w: liveness: %w", errUnavailable, err)
 	case jtiRevoked.Valid:

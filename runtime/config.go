@@ -142,4 +142,11 @@ type TTLs struct {
 	// Decision is how long a shown consent page can be answered: 1 minute to
 	// 1 hour. Defaults to 10 minutes.
 	Decision time.Duration
+	// KeyRotation is how long a signing key signs before Run lets the next one
+	// take over: 1 day to 2 years. Defaults to 90 days.
+	KeyRotation time.Duration
+	// JWKSMaxAge is how long clients may keep the key set without asking
+	// again, and so how long a key is published before Run lets it sign:
+	// 1 minute to 24 hours. Defaults to 5 minutes.
+	JWKSMaxAge time.Duration
 }

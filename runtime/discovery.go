@@ -228,8 +228,13 @@ func (p *Provider) serveResourceMetadata(w http.ResponseWriter, r *http.Request)
 
 // serveJWKS publishes the public halves of the signing keys (RFC 7517).
 func (p *Provider) serveJWKS(w http.ResponseWriter, r *http.Request) {
-	// A fault here is no reason to withhold the keys that are known.
-	if err := p.keys.refresh(r.Context(), keyRefresh); err != nil {
+	// A key that was revoked is gone at once, a new one is there within
+	// keyRefresh. A fault is no reason to withhold the keys that are known.
+	err := p.keys.settle(r.Context())
+	if err == nil {
+		err = p.keys.refresh(r.Context(), keyRefresh)
+	}
+	if err != nil {
 		p.config.Logger.WarnContext(r.Context(), "lockspire: reading the signing keys failed; serving the known ones")
 	}
 	p.keys.jwks().serve(w, r)

@@ -11,7 +11,10 @@ import "time"
 //     refresh.reused, refresh.revoked, access_token.revoked,
 //     revocation.refused;
 //   - client_token.issued (a token of the client credentials grant);
-//   - grant.revoked, client.created, client.disabled, key.created.
+//   - grant.revoked, client.created, client.disabled,
+//     client.secret_rotated;
+//   - key.created, key.rotation_requested, key.rotated (another key signs),
+//     key.revoked.
 type Event struct {
 	ID       string
 	At       time.Time

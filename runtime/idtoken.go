@@ -20,6 +20,9 @@ type issuance struct {
 // openid, an ID token. It runs before the transaction that lets them out, so
 // that no connection is held meanwhile; what loses the race is never sent.
 func (p *Provider) signTokens(ctx context.Context, client Client, i issuance) (*tokenResponse, error) {
+	if err := p.keys.settle(ctx); err != nil {
+		return nil, err
+	}
 	now := p.now()
 	expires := now.Add(p.config.TTLs.AccessToken)
 	if expires.After(i.family.expiresAt) {

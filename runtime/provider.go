@@ -15,6 +15,7 @@ type Provider struct {
 	store   *store
 	clients *Clients
 	keys    *keyring
+	keyRows *Keys
 	secrets *secretSet
 	now     func() time.Time
 	// origin and issuerPath are the two halves of the issuer.
@@ -45,9 +46,10 @@ func New(ctx context.Context, config Config) (*Provider, error) {
 	return newProvider(ctx, config)
 }
 
-// Run does the background work (expired rows, last-use times) until ctx ends
-// or Close is called. It is safe in every replica at once and returns nil
-// when it was asked to stop.
+// Run does the background work (expired rows, last-use times, rotation of the
+// signing keys, sealing again after a new secret) until ctx ends or Close is
+// called. It is safe in every replica at once and returns nil when it was asked
+// to stop.
 func (p *Provider) Run(ctx context.Context) error { return p.background(ctx, p.run) }
 
 // Close stops Run and waits for it. The database pool stays the host's.
@@ -61,6 +63,9 @@ func (p *Provider) Issuer() string { return p.config.Issuer }
 
 // Clients returns the client registry.
 func (p *Provider) Clients() *Clients { return p.clients }
+
+// Keys returns the signing keys.
+func (p *Provider) Keys() *Keys { return p.keyRows }
 
 // ResourceMetadataPaths returns the root paths of the protected resource
 // metadata documents (RFC 9728 §3.1), one for each of Config.Resources on

@@ -91,6 +91,10 @@ func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token s
 	if claims.checkTime(now) != nil {
 		return true, nil
 	}
+	if stands, err := p.keys.stands(ctx, claims.kid); err != nil || !stands {
+		// Whoever has the revoked key can write tokens; none leaves a row.
+		return err == nil, err
+	}
 	if claims.clientID != client.ID {
 		return true, p.refuseRevocation(ctx, client, "", claims.familyID)
 	}

@@ -172,6 +172,7 @@ func newProvider(ctx context.Context, config Config) (*Provider, error) {
 	}
 	p.closing, p.stop = context.WithCancel(context.Background())
 	p.clients = &Clients{store: p.store, now: p.now, emit: p.emit}
+	p.keyRows = providerKeys(p)
 	if err := p.open(ctx); err != nil {
 		p.stop()
 		return nil, fmt.Errorf("lockspire: %w", err)
@@ -189,7 +190,9 @@ func (p *Provider) open(ctx context.Context) error {
 	if p.metadata, err = newMetadata(p.config); err != nil {
 		return err
 	}
-	p.keys, err = openKeyring(ctx, p.store, p.secrets, p.now)
+	maxAge := fmt.Sprintf("public, max-age=%d", int(p.config.TTLs.JWKSMaxAge.Seconds()))
+	p.keys, err = openKeyring(ctx, p.keyRows, maxAge)
+	p.keyRows.ring = p.keys
 	return err
 }
 

@@ -174,6 +174,8 @@ func normalizeTTLs(ttls TTLs, report reporter) TTLs {
 	bound("RefreshAbsolute", &ttls.RefreshAbsolute, max(365*day, ttls.RefreshIdle), ttls.RefreshIdle, 5*365*day)
 	bound("Interaction", &ttls.Interaction, time.Hour, 5*time.Minute, day)
 	bound("Decision", &ttls.Decision, 10*time.Minute, time.Minute, time.Hour)
+	bound("KeyRotation", &ttls.KeyRotation, 90*day, day, 730*day)
+	bound("JWKSMaxAge", &ttls.JWKSMaxAge, 5*time.Minute, time.Minute, day)
 	if ttls.RefreshReuseWindow < 0 {
 		// Strict: no window. It stays negative, since zero is the default.
 		ttls.RefreshReuseWindow = -1
