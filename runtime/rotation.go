@@ -110,6 +110,9 @@ func (k *Keys) rotateAlg(ctx context.Context, alg string, immediately bool) (Rot
 			return rotation, err
 		}
 	}
+	if next == nil {
+		return k.rotatedElsewhere(ctx, rotation)
+	}
 	if !immediately && !k.published(next) {
 		rotation.Waiting = next.kid
 		return rotation, k.request(ctx, *next)
@@ -125,17 +128,23 @@ func (k *Keys) rotateAlg(ctx context.Context, alg string, immediately bool) (Rot
 		}
 		return rotation, nil
 	}
-	if rows, err = k.store.readKeys(ctx, k.now()); err != nil {
+	return k.rotatedElsewhere(ctx, rotation)
+}
+
+// rotatedElsewhere is the answer where another replica was first.
+func (k *Keys) rotatedElsewhere(ctx context.Context, rotation Rotation) (Rotation, error) {
+	rows, err := k.store.readKeys(ctx, k.now())
+	if err != nil {
 		return rotation, err
 	}
-	if now := byState(rows, alg, KeyActive); now != nil {
-		rotation.Active = now.kid
+	if active := byState(rows, rotation.Alg, KeyActive); active != nil {
+		rotation.Active = active.kid
 	}
 	return rotation, nil
 }
 
 // makeNext makes a next key, sealed as the provider seals, and returns the one
-// that is there then.
+// that is there then. It is nil where that one was used already.
 func (k *Keys) makeNext(ctx context.Context, active keyRow) (*keyRow, error) {
 	secretID, err := k.sealingSecret(active)
 	if err != nil {
@@ -148,10 +157,7 @@ func (k *Keys) makeNext(ctx context.Context, active keyRow) (*keyRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	if next := byState(rows, active.alg, KeyNext); next != nil {
-		return next, nil
-	}
-	return nil, errors.New("lockspire: the next signing key was used before it could be read; try again")
+	return byState(rows, active.alg, KeyNext), nil
 }
 
 // sealingSecret is the secret to seal a new key with: the provider's own. A
