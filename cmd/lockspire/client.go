@@ -19,8 +19,9 @@ func newClient(t *terminal) *cobra.Command {
 		Short: "Register, list and disable client applications",
 		Example: `  lockspire client create --name "Partner" --redirect-uri https://partner.example/callback
   lockspire client list
+  lockspire client rotate-secret client_x
   lockspire client disable client_x`,
-	}, newClientCreate(t), newClientList(t), newClientDisable(t))
+	}, newClientCreate(t), newClientList(t), newClientRotateSecret(t), newClientDisable(t))
 }
 
 // clientCreate is what the flags of `client create` fill.
@@ -241,12 +242,7 @@ func newClientDisable(t *terminal) *cobra.Command {
 		Use:     "disable <client-id>",
 		Short:   "Stop a client at once, with its codes and tokens",
 		Example: "  lockspire client disable client_x",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usage(cmd, "give one client id; lockspire client list shows them")
-			}
-			return nil
-		},
+		Args:    oneClient,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			db, err := o.open(cmd, t, false)
 			if err != nil {
