@@ -125,6 +125,7 @@ var edits = []edit{
 	"POST /lockspire/token":      true,
 	"POST /lockspire/revoke":     true,
 	"POST /lockspire/introspect": true,
+	"POST /lockspire/authorize":  true,
 	"POST /lockspire/userinfo":   true,
 `, 1},
 	{"internal/authserver/pages/consent.html", `<input type="hidden" name="decision_token" value="{{.Token}}">`,

@@ -253,7 +253,7 @@ func (p *Provider) approve(w http.ResponseWriter, r *http.Request, i *interactio
 	case err != nil:
 		return err
 	}
-	p.leave(w, p.responseURL(i.request.target(), "code", code))
+	p.respond(w, i.request.target(), asLeavePage, "code", code)
 	return nil
 }
 
@@ -305,6 +305,6 @@ func (p *Provider) repeat(w http.ResponseWriter, r *http.Request, i *interaction
 	if same, err := jsonList(granted); err != nil || same != scopes {
 		return errAnswered
 	}
-	p.leave(w, p.responseURL(i.request.target(), "code", code))
+	p.respond(w, i.request.target(), asLeavePage, "code", code)
 	return nil
 }

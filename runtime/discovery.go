@@ -104,7 +104,7 @@ func describeServer(config Config) serverMetadata {
 
 		ScopesSupported:        append([]string{"openid", "offline_access"}, catalogue(config)...),
 		ResponseTypesSupported: []string{"code"},
-		ResponseModesSupported: []string{"query"},
+		ResponseModesSupported: []string{modeQuery, modeFormPost},
 		GrantTypesSupported:    []string{grantAuthorizationCode, grantRefreshToken, grantClientCredentials},
 		SubjectTypesSupported:  []string{"public"},
 		IDTokenAlgs:            []string{algRS256, algES256},

@@ -34,7 +34,7 @@ const goldenServerMetadata = `{
   "jwks_uri": "https://app.example/lockspire/jwks",
   "scopes_supported": ["openid", "offline_access", "email", "notes:read", "notes:write"],
   "response_types_supported": ["code"],
-  "response_modes_supported": ["query"],
+  "response_modes_supported": ["query", "form_post"],
   "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
   "subject_types_supported": ["public"],
   "id_token_signing_alg_values_supported": ["RS256", "ES256"],

@@ -40,7 +40,7 @@ func (p *Provider) newEndpoints() map[string]endpoint {
 	metadata := endpoint{name: "metadata", methods: get, handle: p.serveMetadata}
 
 	endpoints := map[string]endpoint{
-		mount + "/authorize":  {name: "authorize", methods: []string{http.MethodGet}, handle: p.serveAuthorize, page: true},
+		mount + "/authorize":  {name: "authorize", methods: []string{http.MethodGet, http.MethodPost}, handle: p.serveAuthorize, page: true, form: true},
 		mount + "/apps":       {name: "apps", methods: []string{http.MethodGet, http.MethodPost}, handle: p.serveApps, page: true, form: true},
 		mount + "/token":      {name: "token", methods: []string{http.MethodPost}, handle: p.serveToken, form: true},
 		mount + "/revoke":     {name: "revoke", methods: []string{http.MethodPost}, handle: p.serveRevoke, form: true},

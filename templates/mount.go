@@ -106,9 +106,17 @@ func register(router `+router+`, host Host, provider *$lockspire.Provider) {
 		browser = host.Browser(provider)
 	}
 	//: register.browser
-	for _, path := range `+literal(browserPaths)+` {
+	for _, path := range `+literal(browserPaths[1:])+` {
 		handle(router, MountPath+path, browser)
 	}
+	//: register.authorize
+	handle(router, MountPath+"/authorize", $http.HandlerFunc(func(w $http.ResponseWriter, r *$http.Request) {
+		if r.Method == $http.MethodPost {
+			provider.ServeHTTP(w, r)
+			return
+		}
+		browser.ServeHTTP(w, r)
+	}))
 	//: register.machine
 	for _, path := range `+lines(machinePaths)+` {
 		handle(router, MountPath+path, provider)

@@ -219,7 +219,7 @@ func (j *job) warnings() []string {
 	}
 	for _, w := range j.router.Wrappers {
 		if name := strings.ToLower(w.Func); strings.Contains(name, "csrf") || strings.Contains(name, "nosurf") {
-			out = append(out, fmt.Sprintf("%s:%d %s wraps the whole router. Clients POST to %[4]s/token, %[4]s/revoke and %[4]s/introspect without its token: exempt exactly these",
+			out = append(out, fmt.Sprintf("%s:%d %s wraps the whole router. Clients POST to %[4]s/token, %[4]s/revoke, %[4]s/introspect and %[4]s/authorize without its token: exempt exactly these",
 				w.File, w.Line, w.Func, strings.TrimSuffix(j.in.MountPath, "/")))
 		}
 	}
