@@ -63,6 +63,10 @@ type keySet struct {
 	until time.Time
 	// unreadable says which key could not be opened for want of a secret.
 	unreadable error
+
+	// ask is the statement that agrees runs, kids its arguments.
+	ask  string
+	kids []any
 }
 
 type signingKey struct {
@@ -138,8 +142,19 @@ func (k *keyring) load(ctx context.Context) error {
 		return err
 	}
 	set.jwks.cacheControl = k.cacheControl
+	set.prepare()
 	k.set.Store(set)
 	return nil
+}
+
+// prepare writes the statement that asks about the set's keys.
+func (s *keySet) prepare() {
+	var marks []string
+	for kid := range s.byKID {
+		s.kids = append(s.kids, kid)
+		marks = append(marks, fmt.Sprintf("$%d", len(s.kids)))
+	}
+	s.ask = `SELECT kid, state FROM @.lockspire_keys WHERE kid IN (` + strings.Join(marks, ", ") + `)`
 }
 
 // missingSecretError says that a row needs a secret which is not listed.
@@ -198,16 +213,11 @@ func (k *keyring) settle(ctx context.Context) error {
 
 // agrees reports whether the rows of set's keys say what set says.
 func (k *keyring) agrees(ctx context.Context, set *keySet) (bool, error) {
-	if !set.until.IsZero() && !k.now().Before(set.until) {
+	over := !set.until.IsZero() && !k.now().Before(set.until)
+	if over || len(set.kids) == 0 {
 		return false, nil
 	}
-	marks, kids := make([]string, 0, len(set.byKID)), make([]any, 0, len(set.byKID))
-	for kid := range set.byKID {
-		kids = append(kids, kid)
-		marks = append(marks, fmt.Sprintf("$%d", len(kids)))
-	}
-	rows, err := k.store.read().query(ctx, `SELECT kid, state FROM @.lockspire_keys
-		WHERE kid IN (`+strings.Join(marks, ", ")+`)`, kids...)
+	rows, err := k.store.read().query(ctx, set.ask, set.kids...)
 	if err != nil {
 		return false, fmt.Errorf("%w: asking about the signing keys: %w", errUnavailable, err)
 	}
@@ -225,7 +235,7 @@ func (k *keyring) agrees(ctx context.Context, set *keySet) (bool, error) {
 	if err := rows.Err(); err != nil {
 		return false, fmt.Errorf("%w: asking about the signing keys: %w", errUnavailable, err)
 	}
-	return found == len(kids), nil
+	return found == len(set.kids), nil
 }
 
 // replace reads the rows again unless somebody did so since seen.
@@ -256,7 +266,7 @@ func (k *keyring) sign(alg, typ string, claims any) (string, error) {
 	set := k.set.Load()
 	key := set.active[alg]
 	if key == nil {
-		return "", fmt.Errorf("%w: no active %s signing key (%v)", errUnavailable, alg, set.unreadable)
+		return "", errors.Join(fmt.Errorf("%w: no active %s signing key", errUnavailable, alg), set.unreadable)
 	}
 	signer := key.signers[typ]
 	if signer == nil {
@@ -286,7 +296,10 @@ func (k *keyring) verify(ctx context.Context, token, alg, typ string) (map[strin
 	if err == nil && !stands {
 		err = errKeyRevoked
 	}
-	return claims, err
+	if err != nil {
+		return nil, err
+	}
+	return claims, nil
 }
 
 // errKeyRevoked: the key is in memory and has no row any more.

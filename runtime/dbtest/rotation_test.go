@@ -459,6 +459,48 @@ func TestA177RunSealsAgainWithTheFirstSecretAndStatusSaysWhatTheOldOneIsNeededFo
 	})
 }
 
+func TestA177AReplicaWithoutTheSecretOfTheActiveKeySignsNothingAndNamesIt(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		app := h.newApp()
+		issued := app.redeem(app.code("scope", "openid notes:read offline_access"))
+		young := h.replica(func(c *lockspire.Config) { c.Secrets = [][]byte{bytes.Repeat([]byte{9}, 32), testSecret} })
+		status, err := young.provider.Keys().Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := young.provider.Keys().RotateNow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		answer := app.refresh(issued.Refresh)
+		if answer.status != 503 || answer.header.Get("Retry-After") == "" || !strings.Contains(h.logs.String(), status.Secrets[0].ID) {
+			t.Errorf("%s; the log: %s", answer, h.logs)
+		}
+		// It still admits what it can judge, and publishes what it can open.
+		if h.api(issued.Access) != 200 || len(h.published()) != 2 {
+			t.Errorf("Protect %d, %d keys published", h.api(issued.Access), len(h.published()))
+		}
+		if again := app.on(young).refresh(issued.Refresh); again.status != 200 {
+			t.Errorf("the other replica: %s", again)
+		}
+	})
+}
+
+// A database that lost its keys, in a restore perhaps, is mended by Run.
+func TestRunMakesTheKeysThatAreMissing(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		mustExec(t, h.db, "DELETE FROM lockspire_keys")
+		app := h.newApp()
+		if answer := app.redeem(app.code()); answer.status != 503 {
+			t.Errorf("without a key: %s", answer)
+		}
+		tended(h)
+		h.oneActiveEach()
+		if answer := app.redeem(app.code()); answer.status != 200 || h.api(answer.Access) != 200 {
+			t.Errorf("after Run: %s", answer)
+		}
+	})
+}
+
 func TestA177AToolSealsWithASecretThatTheHostHas(t *testing.T) {
 	onEngines(t, func(t *testing.T, h *host) {
 		h.clock.advance(time.Hour)
