@@ -295,7 +295,7 @@ func TestARequestedRotationWaitsForItsTimeAndRunDoesIt(t *testing.T) {
 func TestARevokedKeyIsRefusedAtOnceInEveryReplica(t *testing.T) {
 	onEngines(t, func(t *testing.T, h *host) {
 		tended(h)
-		other := h.replica()
+		other, third := h.replica(), h.replica()
 		app := h.newApp()
 		issued := app.redeem(app.code("scope", "openid notes:read offline_access"))
 		compromised, next := kidOf(t, issued.Access), h.key("ES256", lockspire.KeyNext)
@@ -306,9 +306,25 @@ func TestARevokedKeyIsRefusedAtOnceInEveryReplica(t *testing.T) {
 		if status, _ := other.bearer("/lockspire/userinfo", issued.Access); status != 200 {
 			t.Fatalf("userinfo on the other replica: %d", status)
 		}
+		if !slices.Contains(third.published(), compromised) {
+			t.Fatal("the third replica does not publish the key to begin with")
+		}
 		replacement, err := h.provider.Keys().Revoke(t.Context(), compromised)
 		if err != nil || replacement != next {
 			t.Fatalf("replaced by %q (%v), want the next key %s", replacement, err, next)
+		}
+		// The other replica signs with the new key, whatever it had in memory.
+		again := app.on(other).refresh(issued.Refresh)
+		if again.status != 200 || kidOf(t, again.Access) != replacement || h.api(again.Access) != 200 {
+			t.Errorf("refresh: %s, signed with %s", again, kidOf(t, again.Access))
+		}
+		// The third has only published the keys.
+		// A token of that key is not worth a row at the revocation endpoint.
+		if answer := app.on(third).post("/revoke", "token", issued.Access); answer.Code != 200 || count(t, h.db, "SELECT COUNT(*) FROM lockspire_revoked_tokens") != 0 {
+			t.Errorf("revocation of a token of the revoked key: %d %s", answer.Code, answer.Body)
+		}
+		if slices.Contains(third.published(), compromised) {
+			t.Error("the third replica publishes the key")
 		}
 		for name, node := range map[string]*host{"the one": h, "the other": other} {
 			if status, _ := node.bearer("/lockspire/userinfo", issued.Access); status != 401 {
@@ -323,15 +339,6 @@ func TestARevokedKeyIsRefusedAtOnceInEveryReplica(t *testing.T) {
 		}
 		if answer := app.on(other).post("/introspect", "token", issued.Access); strings.TrimSpace(answer.Body.String()) != `{"active":false}` {
 			t.Errorf("introspection: %d %s", answer.Code, answer.Body)
-		}
-		// The other replica signs with the new key, whatever it had in memory.
-		again := app.on(other).refresh(issued.Refresh)
-		if again.status != 200 || kidOf(t, again.Access) != replacement || h.api(again.Access) != 200 {
-			t.Errorf("refresh: %s, signed with %s", again, kidOf(t, again.Access))
-		}
-		// A token of that key is not worth a row at the revocation endpoint.
-		if answer := app.on(other).post("/revoke", "token", issued.Access); answer.Code != 200 || count(t, h.db, "SELECT COUNT(*) FROM lockspire_revoked_tokens") != 0 {
-			t.Errorf("revocation of a token of the revoked key: %d %s", answer.Code, answer.Body)
 		}
 		if h.audited("key.revoked") != 1 {
 			t.Error("not on record")
@@ -441,6 +448,11 @@ func TestA177RunSealsAgainWithTheFirstSecretAndStatusSaysWhatTheOldOneIsNeededFo
 		want := "listed=true current=true: signing_keys 4\nlisted=true current=false: refresh_tokens 1 1m0s consent_pages 2 10m0s sessions 1 8760h0m0s\n"
 		if err != nil || use(status) != want {
 			t.Errorf("%v\n%swant\n%s", err, use(status), want)
+		}
+		// The new secret alone opens them.
+		alone := h.replica(func(c *lockspire.Config) { c.Secrets = [][]byte{fresh} })
+		if answer := app.on(alone).redeem(app.code()); answer.status != 200 || h.api(answer.Access) != 200 {
+			t.Errorf("the replica with the new secret only: %s", answer)
 		}
 		// A replica that has not heard of the new secret goes on with what it
 		// has in memory; one that starts without it is told which.
