@@ -193,8 +193,8 @@ LOCKSPIRE_SECRETS is needed, as your app has it, when a key has to be made.`,
 	return cmd
 }
 
-func (o *keysFlags) printRotations(t *terminal, rotations []lockspire.Rotation) error {
-	if o.json {
+func (f *keysFlags) printRotations(t *terminal, rotations []lockspire.Rotation) error {
+	if f.json {
 		out := []map[string]any{}
 		for _, r := range rotations {
 			entry := map[string]any{"alg": r.Alg, "active": r.Active}
