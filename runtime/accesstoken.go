@@ -164,6 +164,7 @@ type liveToken struct {
 	// subject is the host's own identifier.
 	subject, grantID string
 	lastUsed         time.Time
+	claims           namedClaims
 }
 
 // checkLive asks in one statement, by primary keys only, whether family, grant,
@@ -177,7 +178,8 @@ func (p *Provider) checkLive(ctx context.Context, c accessClaims) (liveToken, er
 	var clientID string
 	var expires, lastUsed int64
 	var familyRevoked, grantRevoked, disabled, jtiRevoked sql.NullInt64
-	err := p.store.read().queryRow(ctx, `SELECT f.client_id, f.subject, f.grant_id, f.expires_at,
+	var claims sql.NullString
+	err := p.store.read().queryRow(ctx, `SELECT f.client_id, f.subject, f.grant_id, f.expires_at, f.claims,
 			f.revoked_at, g.revoked_at, g.last_used_at, c.disabled_at, r.expires_at
 		FROM @.lockspire_families f
 		JOIN @.lockspire_grants g ON g.id = f.grant_id
@@ -185,7 +187,7 @@ func (p *Provider) checkLive(ctx context.Context, c accessClaims) (liveToken, er
 		JOIN @.lockspire_keys k ON k.kid = $3
 		LEFT JOIN @.lockspire_revoked_tokens r ON r.jti = $2
 		WHERE f.id = $1`, c.familyID, c.jti, c.kid).
-		Scan(&clientID, &live.subject, &live.grantID, &expires,
+		Scan(&clientID, &live.subject, &live.grantID, &expires, &claims,
 			&familyRevoked, &grantRevoked, &lastUsed, &disabled, &jtiRevoked)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -200,6 +202,9 @@ func (p *Provider) checkLive(ctx context.Context, c accessClaims) (liveToken, er
 		return live, fmt.Errorf("%w: client is disabled", errInvalidToken)
 	case !p.now().Before(time.UnixMicro(expires).Add(clockLeeway)):
 		return live, fmt.Errorf("%w: family is over", errInvalidToken)
+	}
+	if live.claims, err = decodeNamed(claims.String); err != nil {
+		return live, fmt.Errorf("%w: liveness: %w", errUnavailable, err)
 	}
 	live.lastUsed = time.UnixMicro(lastUsed).UTC()
 	return live, nil
@@ -277,6 +282,7 @@ func (p *Provider) admit(ctx context.Context, token string, demands protection) 
 		ExpiresAt: claims.expiresAt,
 
 		ClientOnly: claims.clientOnly(),
+		claims:     live.claims,
 	}, nil
 }
 

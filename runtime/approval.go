@@ -134,25 +134,29 @@ func (t tx) approveGrant(ctx context.Context, a *approval) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var grantID, haveScopes, haveResources string
+	claims, err := jsonList(a.request.Claims.names())
+	if err != nil {
+		return "", err
+	}
+	var grantID, haveScopes, haveResources, haveClaims string
 	// DO UPDATE, not DO NOTHING: it locks the row, so that two approvals at
 	// once cannot both read the old lists.
-	err = t.queryRow(ctx, `INSERT INTO @.lockspire_grants (id, client_id, subject, scopes, resources, created_at, last_used_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $6)
+	err = t.queryRow(ctx, `INSERT INTO @.lockspire_grants (id, client_id, subject, scopes, resources, claims, created_at, last_used_at)
+		VALUES ($1, $2, $3, $4, $5, $7, $6, $6)
 		ON CONFLICT (subject, client_id) WHERE revoked_at IS NULL DO UPDATE SET last_used_at = excluded.last_used_at
-		RETURNING id, scopes, resources`,
-		a.newGrantID, a.client.ID, a.account.Subject, scopes, resources, micros(a.at)).
-		Scan(&grantID, &haveScopes, &haveResources)
+		RETURNING id, scopes, resources, claims`,
+		a.newGrantID, a.client.ID, a.account.Subject, scopes, resources, micros(a.at), claims).
+		Scan(&grantID, &haveScopes, &haveResources, &haveClaims)
 	if err != nil {
 		return "", err
 	}
 	if grantID == a.newGrantID {
 		return grantID, nil
 	}
-	return grantID, t.growGrant(ctx, grantID, haveScopes, haveResources, a)
+	return grantID, t.growGrant(ctx, grantID, haveScopes, haveResources, haveClaims, a)
 }
 
-func (t tx) growGrant(ctx context.Context, grantID, haveScopes, haveResources string, a *approval) error {
+func (t tx) growGrant(ctx context.Context, grantID, haveScopes, haveResources, haveClaims string, a *approval) error {
 	scopes, err := parseList(haveScopes)
 	if err != nil {
 		return err
@@ -161,8 +165,17 @@ func (t tx) growGrant(ctx context.Context, grantID, haveScopes, haveResources st
 	if err != nil {
 		return err
 	}
-	if subset(a.scopes, scopes) && subset(a.request.Resources, resources) {
+	claims, err := parseList(haveClaims)
+	if err != nil {
+		return err
+	}
+	named := a.request.Claims.names()
+	if subset(a.scopes, scopes) && subset(a.request.Resources, resources) && subset(named, claims) {
 		return nil
+	}
+	allClaims, err := jsonList(union(claims, named))
+	if err != nil {
+		return err
 	}
 	allScopes, err := jsonList(union(scopes, a.scopes))
 	if err != nil {
@@ -172,7 +185,8 @@ func (t tx) growGrant(ctx context.Context, grantID, haveScopes, haveResources st
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(ctx, `UPDATE @.lockspire_grants SET scopes = $1, resources = $2 WHERE id = $3`, allScopes, allResources, grantID)
+	_, err = t.exec(ctx, `UPDATE @.lockspire_grants SET scopes = $1, resources = $2, claims = $3 WHERE id = $4`,
+		allScopes, allResources, allClaims, grantID)
 	return err
 }
 
@@ -216,6 +230,10 @@ func (p *Provider) insertFamily(ctx context.Context, t tx, a *approval, grantID 
 	if err != nil {
 		return err
 	}
+	claims, err := encodeNamed(a.request.Claims)
+	if err != nil {
+		return err
+	}
 	named := 0
 	if a.request.ResourceNamed {
 		named = 1
@@ -228,11 +246,11 @@ func (p *Provider) insertFamily(ctx context.Context, t tx, a *approval, grantID 
 	}
 	_, err = t.exec(ctx, `INSERT INTO @.lockspire_families
 		(id, grant_id, client_id, subject, sid, secret_id, epoch, acr, amr, auth_time, nonce,
-			scopes, resources, resource_named, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+			scopes, resources, resource_named, claims, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $17, $15, $16)`,
 		a.familyID, grantID, a.client.ID, a.account.Subject, nullText(sid), secretID, nullText(a.account.Epoch),
 		nullText(a.account.ACR), amr, nullTime(a.account.AuthTime), nullText(a.request.Nonce),
-		scopes, resources, named, micros(a.at), micros(end))
+		scopes, resources, named, micros(a.at), micros(end), nullText(claims))
 	return err
 }
 

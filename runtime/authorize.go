@@ -43,6 +43,11 @@ type authRequest struct {
 	LoginHint   string   `json:"login_hint,omitempty"`
 	ACRValues   []string `json:"acr_values,omitempty"`
 	UILocales   []string `json:"ui_locales,omitempty"`
+	// Claims are named by the claims parameter. ACRDemanded says that only a
+	// login of EssentialACR will do, or of any acr when that is empty.
+	Claims       namedClaims `json:"claims,omitzero"`
+	EssentialACR []string    `json:"essential_acr,omitempty"`
+	ACRDemanded  bool        `json:"acr_demanded,omitempty"`
 	// FormPost says that the answer goes by response_mode=form_post.
 	FormPost bool `json:"form_post,omitempty"`
 	// RequestedAt is when the request came in, in Unix seconds.
@@ -154,6 +159,7 @@ func (p *Provider) begin(w http.ResponseWriter, r *http.Request, client Client, 
 
 var (
 	errLoginRequired   = &oauthError{code: "login_required", description: "The user has to sign in."}
+	errUnmet           = &oauthError{code: "unmet_authentication_requirements", description: "The sign-in is not as strong as the request demands."}
 	errConsentRequired = &oauthError{code: "consent_required", description: "The user has to consent."}
 	errAccessDenied    = &oauthError{code: "access_denied", description: "The request was denied."}
 
@@ -260,9 +266,11 @@ func (p *Provider) readAuthRequest(ctx context.Context, client Client, query par
 		return nil, err
 	}
 	if hint := query.get("id_token_hint"); hint != "" {
-		request.HintSubject, err = p.hintedSubject(ctx, client, hint)
+		if request.HintSubject, err = p.hintedSubject(ctx, client, hint); err != nil {
+			return nil, err
+		}
 	}
-	return request, err
+	return request, p.readClaims(request, query.get("claims"))
 }
 
 // parsePrompt reads prompt (OIDC Core §3.1.2.1). Unknown values are ignored,
@@ -338,6 +346,9 @@ func (q *authRequest) demandsLogin(account *Account) bool {
 // request. Clocks are whole seconds and may be a few apart.
 func (q *authRequest) satisfied(account *Account) bool {
 	if q.HintSubject != "" && q.HintSubject != account.Subject {
+		return false
+	}
+	if !q.reaches(account) {
 		return false
 	}
 	if !q.NeedFresh {

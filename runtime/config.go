@@ -59,6 +59,13 @@ type Config struct {
 	// "offline_access" are always known and need no entry. Defaults to none.
 	Scopes []Scope
 
+	// Claims are the names of the claims about a user that Accounts.Claims can
+	// supply when a client names them one by one (the claims parameter, OIDC
+	// Core §5.5): standard ones such as "email", or the host's own. The user
+	// is asked about them. Others that a client names are ignored. Defaults to
+	// none.
+	Claims []string
+
 	// Resources are the protected APIs that tokens are issued for (RFC 8707).
 	// The first is the default audience. Defaults to one resource whose
 	// identifier is the origin of Issuer.

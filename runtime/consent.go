@@ -36,6 +36,7 @@ func (p *Provider) showConsent(w http.ResponseWriter, r *http.Request, i *intera
 		Client:    pageClient(i.client, i.request.RedirectURI),
 		Account:   account,
 		Resources: p.describeResources(i.request.Resources),
+		Claims:    i.request.Claims.names(),
 	}
 	for _, scope := range p.inCatalogueOrder(i.request.Scopes) {
 		page.Scopes = append(page.Scopes, ConsentScope{Scope: scope, Granted: slices.Contains(grant.scopes, scope.Name)})

@@ -117,9 +117,10 @@ func describeServer(config Config) serverMetadata {
 		PromptValues:           []string{"none", "login", "consent", "select_account", "create"},
 
 		IssParameter:       true,
+		ClaimsParameter:    true,
 		ProtectedResources: []string{},
 	}
-	m.ClaimsSupported = append(m.ClaimsSupported, standardClaims(catalogue(config))...)
+	m.ClaimsSupported = append(m.ClaimsSupported, union(standardClaims(catalogue(config)), config.Claims)...)
 	for _, resource := range config.Resources {
 		m.ProtectedResources = append(m.ProtectedResources, resource.Identifier)
 	}

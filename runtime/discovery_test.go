@@ -46,7 +46,7 @@ const goldenServerMetadata = `{
   "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid", "email", "email_verified"],
   "prompt_values_supported": ["none", "login", "consent", "select_account", "create"],
   "authorization_response_iss_parameter_supported": true,
-  "claims_parameter_supported": false,
+  "claims_parameter_supported": true,
   "request_parameter_supported": false,
   "request_uri_parameter_supported": false,
   "require_request_uri_registration": false,

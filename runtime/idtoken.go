@@ -41,7 +41,9 @@ func (p *Provider) signTokens(ctx context.Context, client Client, i issuance) (*
 	if !slices.Contains(i.scopes, scopeOpenID) {
 		return response, nil
 	}
-	claims, err := p.accountClaims(ctx, i.account, ClaimsRequest{Scopes: i.scopes, ClientID: client.ID, IDToken: true})
+	claims, err := p.accountClaims(ctx, i.account, ClaimsRequest{
+		Scopes: i.scopes, ClientID: client.ID, IDToken: true, Names: i.family.claims.IDToken,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -221,6 +221,9 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, i *interactio
 		// Back from the login page as before. One more try, unless the host
 		// cannot tell when people signed in: then no try helps.
 		if i.bounces >= 2 || (i.request.NeedFresh && account.AuthTime.IsZero()) {
+			if !i.request.reaches(account) {
+				return errUnmet.to(i.request.target())
+			}
 			return errLoginRequired.to(i.request.target())
 		}
 		return p.bounce(w, r, i, 2)

@@ -127,6 +127,9 @@ type AccessToken struct {
 	// is never a user's subject, but a handler that acts for a user should
 	// refuse such a token instead of looking its subject up.
 	ClientOnly bool
+
+	// claims are what userinfo may say beside what the scopes stand for.
+	claims namedClaims
 }
 
 // HasScope reports whether the token carries scope.

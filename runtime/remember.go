@@ -10,20 +10,23 @@ import (
 // standingGrant is the live grant of a subject to a client; its id is "" when
 // there is none.
 type standingGrant struct {
-	id                string
-	scopes, resources []string
+	id                        string
+	scopes, resources, claims []string
 }
 
 func (p *Provider) liveGrant(ctx context.Context, subject, clientID string) (standingGrant, error) {
 	var g standingGrant
-	var scopes, resources string
-	err := p.store.read().queryRow(ctx, `SELECT id, scopes, resources FROM @.lockspire_grants
-		WHERE subject = $1 AND client_id = $2 AND revoked_at IS NULL`, subject, clientID).Scan(&g.id, &scopes, &resources)
+	var scopes, resources, claims string
+	err := p.store.read().queryRow(ctx, `SELECT id, scopes, resources, claims FROM @.lockspire_grants
+		WHERE subject = $1 AND client_id = $2 AND revoked_at IS NULL`, subject, clientID).Scan(&g.id, &scopes, &resources, &claims)
 	if errors.Is(err, sql.ErrNoRows) {
 		return g, nil
 	}
 	if err != nil {
 		return g, p.store.fault(err)
+	}
+	if g.claims, err = parseList(claims); err != nil {
+		return g, err
 	}
 	if g.scopes, err = parseList(scopes); err != nil {
 		return g, err
@@ -61,7 +64,8 @@ func (p *Provider) remembered(ctx context.Context, client Client, request *authR
 	if err != nil {
 		return nil, false, err
 	}
-	if grant.id == "" || !subset(request.Scopes, grant.scopes) || !subset(request.Resources, grant.resources) {
+	if grant.id == "" || !subset(request.Scopes, grant.scopes) || !subset(request.Resources, grant.resources) ||
+		!subset(request.Claims.names(), grant.claims) {
 		return nil, false, nil
 	}
 	if _, err := p.accountBySubject(ctx, account.Subject); errors.Is(err, ErrAccountGone) {

@@ -51,6 +51,14 @@ func normalize(config Config) (Config, error) {
 		report("Pages.AuthorizedApps", "is required")
 	}
 	config.Scopes = normalizeScopes(config.Scopes, report)
+	for i, name := range config.Claims {
+		if name == "" || !clean(name) || reservedClaims[name] {
+			report(fmt.Sprintf("Claims[%d]", i), "%q is empty or the protocol's own", name)
+		}
+		if slices.Contains(config.Claims[:i], name) {
+			report(fmt.Sprintf("Claims[%d]", i), "%q is listed twice", name)
+		}
+	}
 	config.Resources = normalizeResources(config, issuer, report)
 	config.TTLs = normalizeTTLs(config.TTLs, report)
 	if config.Logger == nil {

@@ -52,6 +52,8 @@ func TestConfigRefusals(t *testing.T) {
 		name, field string
 		change      func(*Config)
 	}{
+		{"reserved claim", "Claims[1]", func(c *Config) { c.Claims = []string{"email", "sub"} }},
+		{"claim twice", "Claims[1]", func(c *Config) { c.Claims = []string{"email", "email"} }},
 		{"http issuer", "Issuer", func(c *Config) { c.Issuer = "http://app.example" }},
 		{"loopback look-alike", "Issuer", func(c *Config) { c.Issuer = "http://127.0.0.1.example" }},
 		{"trailing slash", "Issuer", func(c *Config) { c.Issuer = "https://app.example/" }},
