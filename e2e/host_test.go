@@ -122,9 +122,11 @@ var edits = []edit{
 `, `	"POST /webhooks/payments": true,
 
 	// Clients call these, with credentials of their own and no cookie.
-	"POST /lockspire/token":    true,
-	"POST /lockspire/revoke":   true,
-	"POST /lockspire/userinfo": true,
+	"POST /lockspire/token":      true,
+	"POST /lockspire/revoke":     true,
+	"POST /lockspire/introspect": true,
+	"POST /lockspire/authorize":  true,
+	"POST /lockspire/userinfo":   true,
 `, 1},
 	{"internal/authserver/pages/consent.html", `<input type="hidden" name="decision_token" value="{{.Token}}">`,
 		`<input type="hidden" name="decision_token" value="{{.Token}}">{{.CSRF}}`, 2},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,11 +15,14 @@ import (
 const clockLeeway = 60 * time.Second
 
 // accessClaims are the claims of an access token (RFC 9068 §2.2) with the
-// private claim "fid", the family it descends from.
+// private claim "fid", the family it descends from. A token of the client
+// credentials grant descends from none.
 type accessClaims struct {
 	issuer, subject, clientID, scope, jti, familyID string
 	audience                                        []string
 	issuedAt, expiresAt                             time.Time
+	// kid names the key that the token is signed with.
+	kid string
 }
 
 // errInvalidToken: the token is not one that this provider honours (any more).
@@ -28,7 +32,7 @@ var errInvalidToken = errors.New("access token refused")
 // readAccessToken verifies signature and form of an access token and returns
 // its claims, expired or not.
 func (p *Provider) readAccessToken(ctx context.Context, token string) (accessClaims, error) {
-	members, err := p.keys.verify(ctx, token, algES256, typAccessToken)
+	kid, members, err := p.keys.verifyInMemory(ctx, token, algES256, typAccessToken)
 	if err != nil {
 		return accessClaims{}, err
 	}
@@ -36,6 +40,7 @@ func (p *Provider) readAccessToken(ctx context.Context, token string) (accessCla
 	if err != nil {
 		return accessClaims{}, err
 	}
+	claims.kid = kid
 	if claims.issuer != p.config.Issuer {
 		return accessClaims{}, fmt.Errorf("%w: another issuer", errBadJWT)
 	}
@@ -81,9 +86,13 @@ func decodeAccessClaims(members map[string]json.RawMessage) (accessClaims, error
 			return c, fmt.Errorf("%w: claim %.20q", errBadJWT, name)
 		}
 	}
-	if c.issuer == "" || c.subject == "" || c.clientID == "" || c.jti == "" || c.familyID == "" ||
+	if c.issuer == "" || c.subject == "" || c.clientID == "" || c.jti == "" ||
 		len(c.audience) == 0 || issued == 0 || expires == 0 {
 		return c, fmt.Errorf("%w: a required claim is missing", errBadJWT)
+	}
+	if c.familyID == "" && c.subject != c.clientID {
+		// Without a family nothing would vouch for the subject.
+		return c, fmt.Errorf("%w: no family", errBadJWT)
 	}
 	if notBefore > issued {
 		// Lockspire sets no nbf; one that is ahead of iat is honoured.
@@ -92,6 +101,9 @@ func decodeAccessClaims(members map[string]json.RawMessage) (accessClaims, error
 	c.issuedAt, c.expiresAt = time.Unix(issued, 0).UTC(), time.Unix(expires, 0).UTC()
 	return c, nil
 }
+
+// clientOnly says that no user stands behind the token (RFC 6749 §4.4).
+func (c accessClaims) clientOnly() bool { return c.familyID == "" }
 
 // jsonAudience reads aud: one string or an array of strings (RFC 7519 §4.1.3).
 func jsonAudience(raw json.RawMessage) ([]string, bool) {
@@ -152,28 +164,34 @@ type liveToken struct {
 	// subject is the host's own identifier.
 	subject, grantID string
 	lastUsed         time.Time
+	claims           namedClaims
 }
 
-// checkLive asks in one statement, by primary keys only, whether family, grant
-// and client still stand and the token itself was not revoked. It returns
-// errInvalidToken when not, and errUnavailable when it could not ask.
+// checkLive asks in one statement, by primary keys only, whether family, grant,
+// client and signing key still stand and the token itself was not revoked. It
+// returns errInvalidToken when not, and errUnavailable when it could not ask.
 func (p *Provider) checkLive(ctx context.Context, c accessClaims) (liveToken, error) {
+	if c.clientOnly() {
+		return p.checkLiveClient(ctx, c)
+	}
 	var live liveToken
 	var clientID string
 	var expires, lastUsed int64
 	var familyRevoked, grantRevoked, disabled, jtiRevoked sql.NullInt64
-	err := p.store.read().queryRow(ctx, `SELECT f.client_id, f.subject, f.grant_id, f.expires_at,
+	var claims sql.NullString
+	err := p.store.read().queryRow(ctx, `SELECT f.client_id, f.subject, f.grant_id, f.expires_at, f.claims,
 			f.revoked_at, g.revoked_at, g.last_used_at, c.disabled_at, r.expires_at
 		FROM @.lockspire_families f
 		JOIN @.lockspire_grants g ON g.id = f.grant_id
 		JOIN @.lockspire_clients c ON c.id = f.client_id
+		JOIN @.lockspire_keys k ON k.kid = $3
 		LEFT JOIN @.lockspire_revoked_tokens r ON r.jti = $2
-		WHERE f.id = $1`, c.familyID, c.jti).
-		Scan(&clientID, &live.subject, &live.grantID, &expires,
+		WHERE f.id = $1`, c.familyID, c.jti, c.kid).
+		Scan(&clientID, &live.subject, &live.grantID, &expires, &claims,
 			&familyRevoked, &grantRevoked, &lastUsed, &disabled, &jtiRevoked)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return live, fmt.Errorf("%w: unknown family", errInvalidToken)
+		return live, fmt.Errorf("%w: unknown family, or the key was revoked", errInvalidToken)
 	case err != nil:
 		return live, fmt.Errorf("%w: liveness: %w", errUnavailable, err)
 	case clientID != c.clientID:
@@ -185,11 +203,44 @@ func (p *Provider) checkLive(ctx context.Context, c accessClaims) (liveToken, er
 	case !p.now().Before(time.UnixMicro(expires).Add(clockLeeway)):
 		return live, fmt.Errorf("%w: family is over", errInvalidToken)
 	}
+	if live.claims, err = decodeNamed(claims.String); err != nil {
+		return live, fmt.Errorf("%w: liveness: %w", errUnavailable, err)
+	}
 	live.lastUsed = time.UnixMicro(lastUsed).UTC()
 	return live, nil
 }
 
-// admit verifies token for what demands it: signature, life, audience,
+// checkLiveClient is checkLive for a token that has no family: it lives while
+// its client is enabled and still has the grant.
+func (p *Provider) checkLiveClient(ctx context.Context, c accessClaims) (liveToken, error) {
+	var grants string
+	var disabled, jtiRevoked sql.NullInt64
+	err := p.store.read().queryRow(ctx, `SELECT c.grant_types, c.disabled_at, r.expires_at
+		FROM @.lockspire_clients c
+		JOIN @.lockspire_keys k ON k.kid = $3
+		LEFT JOIN @.lockspire_revoked_tokens r ON r.jti = $2
+		WHERE c.id = $1`, c.clientID, c.jti, c.kid).Scan(&grants, &disabled, &jtiRevoked)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return liveToken{}, fmt.Errorf("%w: unknown client, or the key was revoked", errInvalidToken)
+	case err != nil:
+		return liveToken{}, fmt.Errorf("%w: liveness: %w", errUnavailable, err)
+	case jtiRevoked.Valid:
+		return liveToken{}, fmt.Errorf("%w: revoked", errInvalidToken)
+	case disabled.Valid:
+		return liveToken{}, fmt.Errorf("%w: client is disabled", errInvalidToken)
+	}
+	allowed, err := parseList(grants)
+	if err != nil {
+		return liveToken{}, fmt.Errorf("%w: liveness: %w", errUnavailable, err)
+	}
+	if !slices.Contains(allowed, grantClientCredentials) {
+		return liveToken{}, fmt.Errorf("%w: client has lost the grant", errInvalidToken)
+	}
+	return liveToken{subject: c.subject}, nil
+}
+
+// admit verifies token for what demands names: signature, life, audience,
 // liveness.
 func (p *Provider) admit(ctx context.Context, token string, demands protection) (*AccessToken, error) {
 	claims, err := p.readAccessToken(ctx, token)
@@ -199,9 +250,13 @@ func (p *Provider) admit(ctx context.Context, token string, demands protection) 
 	if err := claims.checkTime(p.now()); err != nil {
 		return nil, err
 	}
-	if demands.userinfo {
+	switch {
+	case demands.userinfo && claims.clientOnly():
+		// A good token that lacks what is needed, whatever resource it is for
+		// (OIDC Core §5.3); it is refused below, once it is known to be live.
+	case demands.userinfo:
 		err = claims.checkIssuerAudience(p.config.Issuer)
-	} else {
+	default:
 		err = claims.checkAudience(demands.resource, p.config.Issuer)
 	}
 	if err != nil {
@@ -211,7 +266,12 @@ func (p *Provider) admit(ctx context.Context, token string, demands protection) 
 	if err != nil {
 		return nil, err
 	}
-	p.lastUse.note(live.grantID, live.lastUsed, p.now())
+	if demands.userinfo && claims.clientOnly() {
+		return nil, errInsufficientScope
+	}
+	if !claims.clientOnly() {
+		p.lastUse.note(live.grantID, live.lastUsed, p.now())
+	}
 	return &AccessToken{
 		Subject:   live.subject,
 		ClientID:  claims.clientID,
@@ -220,6 +280,9 @@ func (p *Provider) admit(ctx context.Context, token string, demands protection) 
 		Audience:  claims.audience,
 		IssuedAt:  claims.issuedAt,
 		ExpiresAt: claims.expiresAt,
+
+		ClientOnly: claims.clientOnly(),
+		claims:     live.claims,
 	}, nil
 }
 

@@ -86,6 +86,10 @@ type ClaimsRequest struct {
 	Scopes []string
 	// ClientID is the client that will see the claims.
 	ClientID string
+	// Names are claims that the client asked for one by one and the user
+	// allowed, of those in [Config.Claims] (OIDC Core §5.5). They are allowed
+	// whatever the scopes; one that is unknown for the account is left out.
+	Names []string
 	// IDToken is true when the claims go into an ID token and false for
 	// userinfo.
 	IDToken bool

@@ -134,7 +134,7 @@ func (t tx) approveGrant(ctx context.Context, a *approval) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	allowed := consent{a.scopes, a.request.Resources}
+	allowed := a.request.consent(a.scopes)
 	first, err := consents{allowed}.encode()
 	if err != nil {
 		return "", err
@@ -228,6 +228,10 @@ func (p *Provider) insertFamily(ctx context.Context, t tx, a *approval, grantID 
 	if err != nil {
 		return err
 	}
+	claims, err := encodeNamed(a.request.Claims)
+	if err != nil {
+		return err
+	}
 	named := 0
 	if a.request.ResourceNamed {
 		named = 1
@@ -240,11 +244,11 @@ func (p *Provider) insertFamily(ctx context.Context, t tx, a *approval, grantID 
 	}
 	_, err = t.exec(ctx, `INSERT INTO @.lockspire_families
 		(id, grant_id, client_id, subject, sid, secret_id, epoch, acr, amr, auth_time, nonce,
-			scopes, resources, resource_named, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+			scopes, resources, resource_named, claims, created_at, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $17, $15, $16)`,
 		a.familyID, grantID, a.client.ID, a.account.Subject, nullText(sid), secretID, nullText(a.account.Epoch),
 		nullText(a.account.ACR), amr, nullTime(a.account.AuthTime), nullText(a.request.Nonce),
-		scopes, resources, named, micros(a.at), micros(end))
+		scopes, resources, named, micros(a.at), micros(end), nullText(claims))
 	return err
 }
 

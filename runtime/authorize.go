@@ -43,6 +43,13 @@ type authRequest struct {
 	LoginHint   string   `json:"login_hint,omitempty"`
 	ACRValues   []string `json:"acr_values,omitempty"`
 	UILocales   []string `json:"ui_locales,omitempty"`
+	// Claims are named by the claims parameter. ACRDemanded says that only a
+	// login of EssentialACR will do, or of any acr when that is empty.
+	Claims       namedClaims `json:"claims,omitzero"`
+	EssentialACR []string    `json:"essential_acr,omitempty"`
+	ACRDemanded  bool        `json:"acr_demanded,omitempty"`
+	// FormPost says that the answer goes by response_mode=form_post.
+	FormPost bool `json:"form_post,omitempty"`
 	// RequestedAt is when the request came in, in Unix seconds.
 	RequestedAt int64 `json:"requested_at"`
 
@@ -56,7 +63,7 @@ type authRequest struct {
 }
 
 func (q *authRequest) target() *redirectTarget {
-	return &redirectTarget{uri: q.RedirectURI, state: q.State}
+	return &redirectTarget{uri: q.RedirectURI, state: q.State, formPost: q.FormPost}
 }
 
 func (q *authRequest) prompts(value string) bool { return slices.Contains(q.Prompt, value) }
@@ -65,23 +72,69 @@ func (q *authRequest) prompts(value string) bool { return slices.Contains(q.Prom
 // to bottom: who asks and where the answer may go; what is asked; who is
 // signed in; then a code, the host's login or the consent page.
 func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
-	if err := p.authorize(w, r); err != nil {
-		p.fail(w, r, err, asPage)
+	query := parseParams(r.URL.RawQuery)
+	form := asPage
+	var err error
+	switch {
+	case r.Method == http.MethodPost:
+		form, err = asLeavePage, p.authorizePosted(w, r, query.with(formOf(r)))
+	case len(query.values["client_id"]) == 0 && query.get(postedParam) != "":
+		form, err = asLeavePage, p.continuePosted(w, r, query.get(postedParam))
+	default:
+		err = p.authorize(w, r, query)
+	}
+	if err != nil {
+		p.fail(w, r, err, form)
 	}
 }
 
-func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
-	query := parseParams(r.URL.RawQuery)
-	client, target, err := p.provenTarget(r, query)
+func (p *Provider) authorize(w http.ResponseWriter, r *http.Request, query params) error {
+	client, request, err := p.validRequest(r, query)
 	if err != nil {
 		return err
 	}
+	return p.begin(w, r, client, request, asPage)
+}
+
+// authorizePosted takes a request by POST (OIDC Core §3.1.2.1). It is checked
+// as any other, and answered by a GET.
+func (p *Provider) authorizePosted(w http.ResponseWriter, r *http.Request, form params) error {
+	client, request, err := p.validRequest(r, form)
+	if err != nil {
+		return err
+	}
+	return p.storePosted(w, r, client, request)
+}
+
+// continuePosted goes on with a request that came by POST.
+func (p *Provider) continuePosted(w http.ResponseWriter, r *http.Request, id string) error {
+	client, request, err := p.takePosted(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	infoOf(r).clientID = client.ID
+	return p.begin(w, r, client, request, asLeavePage)
+}
+
+// validRequest checks a whole request: where the answer may go first, since
+// that decides how the rest is refused.
+func (p *Provider) validRequest(r *http.Request, query params) (Client, *authRequest, error) {
+	client, target, err := p.provenTarget(r, query)
+	if err != nil {
+		return Client{}, nil, err
+	}
 	request, err := p.readAuthRequest(r.Context(), client, query)
 	if err != nil {
-		return asOAuthError(err).to(target)
+		return Client{}, nil, asOAuthError(err).to(target)
 	}
-	request.RedirectURI, request.State = target.uri, target.state
+	request.RedirectURI, request.State, request.FormPost = target.uri, target.state, target.formPost
+	return client, request, nil
+}
 
+// begin answers a valid request: who is signed in decides what comes next. A
+// form that was posted before this is what form says.
+func (p *Provider) begin(w http.ResponseWriter, r *http.Request, client Client, request *authRequest, form errorForm) error {
+	target := request.target()
 	if request.prompts("none") && !mayRemember(client, request.RedirectURI) {
 		// Before anything is known of the account, so that a program which
 		// poses as this client learns nothing (RFC 8252 §8.6).
@@ -101,11 +154,12 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) error {
 		}
 		return p.beginLogin(w, r, client, request)
 	}
-	return p.beginConsent(w, r, client, request, *account)
+	return p.beginConsent(w, r, client, request, *account, form)
 }
 
 var (
 	errLoginRequired   = &oauthError{code: "login_required", description: "The user has to sign in."}
+	errUnmet           = &oauthError{code: "unmet_authentication_requirements", description: "The sign-in is not as strong as the request demands."}
 	errConsentRequired = &oauthError{code: "consent_required", description: "The user has to consent."}
 	errAccessDenied    = &oauthError{code: "access_denied", description: "The request was denied."}
 
@@ -135,6 +189,7 @@ func (p *Provider) provenTarget(r *http.Request, query params) (Client, *redirec
 	if state := query.get("state"); query.usable("state") && len(state) <= maxStateBytes {
 		target.state = state
 	}
+	target.formPost = query.usable("response_mode") && query.get("response_mode") == modeFormPost && formPostable(uri)
 	return client, target, nil
 }
 
@@ -157,8 +212,10 @@ func (p *Provider) readAuthRequest(ctx context.Context, client Client, query par
 	if len(query.get("state")) > maxStateBytes {
 		return nil, badRequest("The state parameter is too long.")
 	}
-	// Answers go by query; fragment, form_post and web_message are not offered.
-	if mode := query.get("response_mode"); mode != "" && mode != "query" {
+	// Fragment and web_message are not offered, and an app behind a private-use
+	// scheme cannot be posted to.
+	mode, uri := query.get("response_mode"), query.get("redirect_uri")
+	if mode != "" && mode != modeQuery && (mode != modeFormPost || !formPostable(uri)) {
 		return nil, badRequest("The response_mode is not supported.")
 	}
 	if err := query.check(authorizeParameters...); err != nil {
@@ -209,9 +266,11 @@ func (p *Provider) readAuthRequest(ctx context.Context, client Client, query par
 		return nil, err
 	}
 	if hint := query.get("id_token_hint"); hint != "" {
-		request.HintSubject, err = p.hintedSubject(ctx, client, hint)
+		if request.HintSubject, err = p.hintedSubject(ctx, client, hint); err != nil {
+			return nil, err
+		}
 	}
-	return request, err
+	return request, p.readClaims(request, query.get("claims"))
 }
 
 // parsePrompt reads prompt (OIDC Core §3.1.2.1). Unknown values are ignored,
@@ -287,6 +346,9 @@ func (q *authRequest) demandsLogin(account *Account) bool {
 // request. Clocks are whole seconds and may be a few apart.
 func (q *authRequest) satisfied(account *Account) bool {
 	if q.HintSubject != "" && q.HintSubject != account.Subject {
+		return false
+	}
+	if !q.reaches(account) {
 		return false
 	}
 	if !q.NeedFresh {

@@ -27,7 +27,8 @@ type Client struct {
 	// RedirectURIs are compared byte for byte; loopback ones ignore the port
 	// (RFC 8252 §7.3).
 	RedirectURIs []string
-	// GrantTypes are "authorization_code" and "refresh_token".
+	// GrantTypes are among "authorization_code", "refresh_token" and
+	// "client_credentials". A resource server may have none.
 	GrantTypes []string
 	// Scopes are what the client may ask for, "openid" and "offline_access"
 	// included.
@@ -40,6 +41,10 @@ type Client struct {
 	// Trusted says that an operator vouches for the client: its consent may be
 	// remembered even when it is public, and it may use prompt=none.
 	Trusted bool
+	// IntrospectsFor are the identifiers of the resources that the client is
+	// the server of: it may introspect access tokens that are meant for them,
+	// whoever's they are (RFC 7662). Only an operator sets it.
+	IntrospectsFor []string
 	// URI, PolicyURI and TOSURI are https links shown on the consent page.
 	URI, PolicyURI, TOSURI string
 
@@ -56,13 +61,17 @@ type NewClient struct {
 	// Name is shown to users. Required.
 	Name string
 	// RedirectURIs: at least one, each https, loopback http, or a private-use
-	// scheme with a dot. No fragment, userinfo or wildcard. Required.
+	// scheme with a dot. No fragment, userinfo or wildcard. Required with the
+	// authorization_code grant.
 	RedirectURIs []string
 	// AuthMethod defaults to AuthClientSecretBasic.
 	AuthMethod string
 	// GrantTypes default to authorization_code and refresh_token.
+	// client_credentials (RFC 6749 §4.4) is for confidential clients: it gives
+	// them tokens with no user behind them.
 	GrantTypes []string
-	// Scopes default to openid.
+	// Scopes default to openid. A client that only has the client_credentials
+	// grant has no default: openid and offline_access are about users.
 	Scopes []string
 	// Resources default to none, which means all.
 	Resources []string
@@ -70,6 +79,10 @@ type NewClient struct {
 	IDTokenAlg string
 	// Trusted defaults to false.
 	Trusted bool
+	// IntrospectsFor defaults to none. A client that has it and is given
+	// neither GrantTypes nor RedirectURIs gets no grant types: a resource
+	// server that asks for no tokens itself.
+	IntrospectsFor []string
 	// URI, PolicyURI and TOSURI default to "".
 	URI, PolicyURI, TOSURI string
 }

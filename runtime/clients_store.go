@@ -25,6 +25,8 @@ type clientMetadata struct {
 	URI       string `json:"client_uri,omitempty"`
 	PolicyURI string `json:"policy_uri,omitempty"`
 	TOSURI    string `json:"tos_uri,omitempty"`
+
+	IntrospectsFor []string `json:"introspects_for,omitempty"`
 }
 
 func (c *Clients) create(ctx context.Context, n NewClient) (Client, string, error) {
@@ -33,7 +35,8 @@ func (c *Clients) create(ctx context.Context, n NewClient) (Client, string, erro
 		ID: newID("client_"), Name: n.Name, AuthMethod: n.AuthMethod, RedirectURIs: n.RedirectURIs,
 		GrantTypes: n.GrantTypes, Scopes: n.Scopes, Resources: n.Resources, IDTokenAlg: n.IDTokenAlg,
 		Trusted: n.Trusted, URI: n.URI, PolicyURI: n.PolicyURI, TOSURI: n.TOSURI,
-		CreatedAt: stored(now), UpdatedAt: stored(now),
+		IntrospectsFor: n.IntrospectsFor,
+		CreatedAt:      stored(now), UpdatedAt: stored(now),
 	}
 	fillClientDefaults(&client)
 	if err := validateClient(client); err != nil {
@@ -68,11 +71,19 @@ func fillClientDefaults(c *Client) {
 	if c.AuthMethod == "" {
 		c.AuthMethod = AuthClientSecretBasic
 	}
-	if len(c.GrantTypes) == 0 {
-		c.GrantTypes = []string{"authorization_code", "refresh_token"}
+	if resourceServer := len(c.IntrospectsFor) > 0 && len(c.RedirectURIs) == 0; len(c.GrantTypes) == 0 && resourceServer {
+		c.GrantTypes = []string{}
+	} else if len(c.GrantTypes) == 0 {
+		c.GrantTypes = []string{grantAuthorizationCode, grantRefreshToken}
 	}
-	if len(c.Scopes) == 0 {
+	if len(c.Scopes) == 0 && slices.Contains(c.GrantTypes, grantAuthorizationCode) {
 		c.Scopes = []string{"openid"}
+	}
+	if c.RedirectURIs == nil {
+		c.RedirectURIs = []string{}
+	}
+	if c.Scopes == nil {
+		c.Scopes = []string{}
 	}
 	if c.IDTokenAlg == "" {
 		c.IDTokenAlg = algRS256
@@ -92,7 +103,8 @@ func validateClient(c Client) error {
 	if !slices.Contains([]string{AuthNone, AuthClientSecretBasic, AuthClientSecretPost}, c.AuthMethod) {
 		refuse("AuthMethod", "%q is not %s, %s or %s", c.AuthMethod, AuthNone, AuthClientSecretBasic, AuthClientSecretPost)
 	}
-	if len(c.RedirectURIs) == 0 || len(c.RedirectURIs) > maxRedirectURIs {
+	interactive := slices.Contains(c.GrantTypes, grantAuthorizationCode)
+	if interactive && len(c.RedirectURIs) == 0 || len(c.RedirectURIs) > maxRedirectURIs {
 		refuse("RedirectURIs", "%d given; between 1 and %d are required", len(c.RedirectURIs), maxRedirectURIs)
 	}
 	for _, uri := range c.RedirectURIs {
@@ -100,18 +112,24 @@ func validateClient(c Client) error {
 			refuse("RedirectURIs", "%q: %v", uri, err)
 		}
 	}
-	for _, grant := range c.GrantTypes {
-		if grant != "authorization_code" && grant != "refresh_token" {
-			refuse("GrantTypes", "%q is not authorization_code or refresh_token", grant)
-		}
+	for _, problem := range grantProblems(c) {
+		refuse("GrantTypes", "%s", problem)
 	}
-	if !slices.Contains(c.GrantTypes, "authorization_code") {
-		refuse("GrantTypes", "authorization_code is missing; refresh_token alone can never begin")
+	if len(c.GrantTypes) > 0 && len(c.Scopes) == 0 || !interactive && slices.ContainsFunc(c.Scopes, userScope) {
+		refuse("Scopes", "a client without users needs at least one scope, and none of openid and offline_access")
 	}
 	for _, scope := range c.Scopes {
 		if tokens, err := parseScope(scope); err != nil || len(tokens) != 1 || tokens[0] != scope {
 			refuse("Scopes", "%q is not one scope token (RFC 6749 §3.3)", scope)
 		}
+	}
+	for _, resource := range c.IntrospectsFor {
+		if _, ok := resourceKey(resource); !ok {
+			refuse("IntrospectsFor", "%q is not an absolute URL without fragment (RFC 8707 §2)", resource)
+		}
+	}
+	if len(c.IntrospectsFor) > 0 && !c.Confidential() {
+		refuse("IntrospectsFor", "a client without a secret could be anybody (RFC 7662 §2.1)")
 	}
 	for _, resource := range c.Resources {
 		if u, err := url.Parse(resource); err != nil || !u.IsAbs() || strings.Contains(resource, "#") {
@@ -128,6 +146,29 @@ func validateClient(c Client) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// grantProblems says why a client cannot have its grant types.
+func grantProblems(c Client) []string {
+	var problems []string
+	known := []string{grantAuthorizationCode, grantRefreshToken, grantClientCredentials}
+	for _, grant := range c.GrantTypes {
+		if !slices.Contains(known, grant) {
+			problems = append(problems, fmt.Sprintf("%q is not %s, %s or %s", grant, known[0], known[1], known[2]))
+		}
+	}
+	interactive := slices.Contains(c.GrantTypes, grantAuthorizationCode)
+	machine := slices.Contains(c.GrantTypes, grantClientCredentials)
+	switch {
+	case machine && !c.Confidential():
+		problems = append(problems, "client_credentials is for clients with a secret (RFC 6749 §4.4)")
+	case len(c.GrantTypes) == 0 && len(c.IntrospectsFor) > 0:
+	case !interactive && !machine:
+		problems = append(problems, "authorization_code is missing; refresh_token alone can never begin")
+	case !interactive && slices.Contains(c.GrantTypes, grantRefreshToken):
+		problems = append(problems, "refresh_token without authorization_code; client_credentials gives none")
+	}
+	return problems
 }
 
 // validateClientName refuses what could make a consent page say something else
@@ -162,7 +203,7 @@ func insertClient(ctx context.Context, t tx, c Client) error {
 		}
 		lists[i] = string(encoded)
 	}
-	metadata, err := json.Marshal(clientMetadata{URI: c.URI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI})
+	metadata, err := json.Marshal(clientMetadata{URI: c.URI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI, IntrospectsFor: c.IntrospectsFor})
 	if err != nil {
 		return err
 	}
@@ -204,7 +245,7 @@ func scanClient(scan func(...any) error) (Client, error) {
 			return c, fmt.Errorf("client %s: stored %s: %w", c.ID, field.name, err)
 		}
 	}
-	c.URI, c.PolicyURI, c.TOSURI = meta.URI, meta.PolicyURI, meta.TOSURI
+	c.URI, c.PolicyURI, c.TOSURI, c.IntrospectsFor = meta.URI, meta.PolicyURI, meta.TOSURI, meta.IntrospectsFor
 	c.Trusted = trusted != 0
 	c.CreatedAt, c.UpdatedAt, c.DisabledAt = fromMicros(created), fromMicros(updated), fromMicros(disabled)
 	return c, nil

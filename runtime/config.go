@@ -59,6 +59,13 @@ type Config struct {
 	// "offline_access" are always known and need no entry. Defaults to none.
 	Scopes []Scope
 
+	// Claims are the names of the claims about a user that Accounts.Claims can
+	// supply when a client names them one by one (the claims parameter, OIDC
+	// Core §5.5): standard ones such as "email", or the host's own. The user
+	// is asked about them. Others that a client names are ignored. Defaults to
+	// none.
+	Claims []string
+
 	// Resources are the protected APIs that tokens are issued for (RFC 8707).
 	// The first is the default audience. Defaults to one resource whose
 	// identifier is the origin of Issuer.
@@ -142,4 +149,11 @@ type TTLs struct {
 	// Decision is how long a shown consent page can be answered: 1 minute to
 	// 1 hour. Defaults to 10 minutes.
 	Decision time.Duration
+	// KeyRotation is how long a signing key signs before Run lets the next one
+	// take over: 1 day to 2 years. Defaults to 90 days.
+	KeyRotation time.Duration
+	// JWKSMaxAge is how long clients may keep the key set without asking
+	// again, and so how long a key is published before Run lets it sign:
+	// 1 minute to 24 hours. Defaults to 5 minutes.
+	JWKSMaxAge time.Duration
 }

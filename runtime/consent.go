@@ -36,6 +36,7 @@ func (p *Provider) showConsent(w http.ResponseWriter, r *http.Request, i *intera
 		Client:    pageClient(i.client, i.request.RedirectURI),
 		Account:   account,
 		Resources: p.describeResources(i.request.Resources),
+		Claims:    i.request.Claims.names(),
 	}
 	for _, scope := range p.inCatalogueOrder(i.request.Scopes) {
 		page.Scopes = append(page.Scopes, ConsentScope{Scope: scope, Granted: slices.Contains(grant.scopes, scope.Name)})
@@ -260,7 +261,7 @@ func (p *Provider) approve(w http.ResponseWriter, r *http.Request, i *interactio
 	case err != nil:
 		return err
 	}
-	p.leave(w, p.responseURL(i.request.target(), "code", code))
+	p.respond(w, i.request.target(), asLeavePage, "code", code)
 	return nil
 }
 
@@ -312,6 +313,6 @@ func (p *Provider) repeat(w http.ResponseWriter, r *http.Request, i *interaction
 	if same, err := jsonList(granted); err != nil || same != scopes {
 		return errAnswered
 	}
-	p.leave(w, p.responseURL(i.request.target(), "code", code))
+	p.respond(w, i.request.target(), asLeavePage, "code", code)
 	return nil
 }

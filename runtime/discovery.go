@@ -24,6 +24,7 @@ type serverMetadata struct {
 	TokenEndpoint         string `json:"token_endpoint"`
 	UserinfoEndpoint      string `json:"userinfo_endpoint"`
 	RevocationEndpoint    string `json:"revocation_endpoint"`
+	IntrospectionEndpoint string `json:"introspection_endpoint"`
 	JWKSURI               string `json:"jwks_uri"`
 
 	ScopesSupported        []string `json:"scopes_supported"`
@@ -34,6 +35,7 @@ type serverMetadata struct {
 	IDTokenAlgs            []string `json:"id_token_signing_alg_values_supported"`
 	TokenAuthMethods       []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationAuthMethods  []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectAuthMethods  []string `json:"introspection_endpoint_auth_methods_supported"`
 	CodeChallengeMethods   []string `json:"code_challenge_methods_supported"`
 	ClaimTypesSupported    []string `json:"claim_types_supported"`
 	ClaimsSupported        []string `json:"claims_supported"`
@@ -100,25 +102,28 @@ func describeServer(config Config) serverMetadata {
 		TokenEndpoint:         config.Issuer + "/token",
 		UserinfoEndpoint:      config.Issuer + "/userinfo",
 		RevocationEndpoint:    config.Issuer + "/revoke",
+		IntrospectionEndpoint: config.Issuer + "/introspect",
 		JWKSURI:               config.Issuer + "/jwks",
 
 		ScopesSupported:        append([]string{"openid", "offline_access"}, catalogue(config)...),
 		ResponseTypesSupported: []string{"code"},
-		ResponseModesSupported: []string{"query"},
-		GrantTypesSupported:    []string{"authorization_code", "refresh_token"},
+		ResponseModesSupported: []string{modeQuery, modeFormPost},
+		GrantTypesSupported:    []string{grantAuthorizationCode, grantRefreshToken, grantClientCredentials},
 		SubjectTypesSupported:  []string{"public"},
 		IDTokenAlgs:            []string{algRS256, algES256},
 		TokenAuthMethods:       authMethods,
 		RevocationAuthMethods:  authMethods,
+		IntrospectAuthMethods:  authMethods[1:],
 		CodeChallengeMethods:   []string{"S256"},
 		ClaimTypesSupported:    []string{"normal"},
 		ClaimsSupported:        []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"},
 		PromptValues:           []string{"none", "login", "consent", "select_account", "create"},
 
 		IssParameter:       true,
+		ClaimsParameter:    true,
 		ProtectedResources: []string{},
 	}
-	m.ClaimsSupported = append(m.ClaimsSupported, standardClaims(catalogue(config))...)
+	m.ClaimsSupported = append(m.ClaimsSupported, union(standardClaims(catalogue(config)), config.Claims)...)
 	for _, resource := range config.Resources {
 		m.ProtectedResources = append(m.ProtectedResources, resource.Identifier)
 	}
@@ -239,8 +244,13 @@ func (p *Provider) serveResourceMetadata(w http.ResponseWriter, r *http.Request)
 
 // serveJWKS publishes the public halves of the signing keys (RFC 7517).
 func (p *Provider) serveJWKS(w http.ResponseWriter, r *http.Request) {
-	// A fault here is no reason to withhold the keys that are known.
-	if err := p.keys.refresh(r.Context(), keyRefresh); err != nil {
+	// A key that was revoked is gone at once, a new one is there within
+	// keyRefresh. A fault is no reason to withhold the keys that are known.
+	err := p.keys.settle(r.Context())
+	if err == nil {
+		err = p.keys.refresh(r.Context(), keyRefresh)
+	}
+	if err != nil {
 		p.config.Logger.WarnContext(r.Context(), "lockspire: reading the signing keys failed; serving the known ones")
 	}
 	p.keys.jwks().serve(w, r)

@@ -1,6 +1,7 @@
 package lockspire
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -8,14 +9,16 @@ import (
 	"strings"
 )
 
-// documentMaxAge is how long clients may keep metadata and keys without
-// asking: short enough that a withdrawn key is gone soon.
+// documentMaxAge is how long clients may keep metadata without asking. Key
+// sets have TTLs.JWKSMaxAge.
 const documentMaxAge = "public, max-age=300"
 
 // document is a published JSON document, encoded once.
 type document struct {
 	body []byte
 	etag string
+	// cacheControl defaults to documentMaxAge.
+	cacheControl string
 }
 
 func newDocument(v any) (document, error) {
@@ -30,7 +33,7 @@ func newDocument(v any) (document, error) {
 // serve writes d, or 304 when the client has it already (RFC 9110 §13.1.2).
 func (d document) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Cache-Control", documentMaxAge)
+	h.Set("Cache-Control", cmp.Or(d.cacheControl, documentMaxAge))
 	h.Set("ETag", d.etag)
 	h.Del("Pragma")
 	if d.matches(r.Header.Values("If-None-Match")) {

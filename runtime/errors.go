@@ -106,12 +106,7 @@ func (p *Provider) fail(w http.ResponseWriter, r *http.Request, err error, form 
 	case e.redirect == nil || e.status >= 500:
 		p.errorPage(w, r, &e)
 	default:
-		location := p.responseURL(e.redirect, "error", e.code, "error_description", e.description)
-		if form == asLeavePage {
-			p.leave(w, location)
-			return
-		}
-		seeOther(w, location)
+		p.respond(w, e.redirect, form, "error", e.code, "error_description", e.description)
 	}
 }
 

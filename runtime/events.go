@@ -10,7 +10,11 @@ import "time"
 //   - refresh.rotated, refresh.refused (another client's token),
 //     refresh.reused, refresh.revoked, access_token.revoked,
 //     revocation.refused;
-//   - grant.revoked, client.created, client.disabled, key.created.
+//   - client_token.issued (a token of the client credentials grant);
+//   - grant.revoked, client.created, client.disabled,
+//     client.secret_rotated;
+//   - key.created, key.rotation_requested, key.rotated (another key signs),
+//     key.revoked.
 type Event struct {
 	ID       string
 	At       time.Time

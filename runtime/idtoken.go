@@ -20,6 +20,9 @@ type issuance struct {
 // openid, an ID token. It runs before the transaction that lets them out, so
 // that no connection is held meanwhile; what loses the race is never sent.
 func (p *Provider) signTokens(ctx context.Context, client Client, i issuance) (*tokenResponse, error) {
+	if err := p.keys.settle(ctx); err != nil {
+		return nil, err
+	}
 	now := p.now()
 	expires := now.Add(p.config.TTLs.AccessToken)
 	if expires.After(i.family.expiresAt) {
@@ -38,7 +41,9 @@ func (p *Provider) signTokens(ctx context.Context, client Client, i issuance) (*
 	if !slices.Contains(i.scopes, scopeOpenID) {
 		return response, nil
 	}
-	claims, err := p.accountClaims(ctx, i.account, ClaimsRequest{Scopes: i.scopes, ClientID: client.ID, IDToken: true})
+	claims, err := p.accountClaims(ctx, i.account, ClaimsRequest{
+		Scopes: i.scopes, ClientID: client.ID, IDToken: true, Names: i.family.claims.IDToken,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +53,7 @@ func (p *Provider) signTokens(ctx context.Context, client Client, i issuance) (*
 }
 
 // accessTokenClaims are RFC 9068 §2.2, and the family that the token lives
-// and dies with.
+// and dies with, where there is one.
 func (p *Provider) accessTokenClaims(i issuance, issued, expires int64) map[string]any {
 	claims := map[string]any{
 		"iss":       p.config.Issuer,
@@ -57,9 +62,11 @@ func (p *Provider) accessTokenClaims(i issuance, issued, expires int64) map[stri
 		"client_id": i.family.clientID,
 		"scope":     strings.Join(i.scopes, " "),
 		"jti":       newID("at_"),
-		"fid":       i.family.id,
 		"iat":       issued,
 		"exp":       expires,
+	}
+	if i.family.id != "" {
+		claims["fid"] = i.family.id
 	}
 	addAuthentication(claims, i.family)
 	return claims

@@ -163,7 +163,7 @@ func (p *Provider) beginLogin(w http.ResponseWriter, r *http.Request, client Cli
 // beginConsent answers /authorize for an account that is signed in as the
 // request demands: with a code where earlier consent covers everything, else
 // with the consent page at its own address.
-func (p *Provider) beginConsent(w http.ResponseWriter, r *http.Request, client Client, request *authRequest, account Account) error {
+func (p *Provider) beginConsent(w http.ResponseWriter, r *http.Request, client Client, request *authRequest, account Account, form errorForm) error {
 	a, remembered, err := p.remembered(r.Context(), client, request, account)
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ func (p *Provider) beginConsent(w http.ResponseWriter, r *http.Request, client C
 			return err
 		}
 		if issued {
-			seeOther(w, p.responseURL(request.target(), "code", a.code))
+			p.respond(w, request.target(), form, "code", a.code)
 			return nil
 		}
 	}
@@ -235,6 +235,9 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, i *interactio
 		// Back from the login page as before. One more try, unless the host
 		// cannot tell when people signed in: then no try helps.
 		if i.bounces >= 2 || (i.request.NeedFresh && account.AuthTime.IsZero()) {
+			if !i.request.reaches(account) {
+				return errUnmet.to(i.request.target())
+			}
 			return errLoginRequired.to(i.request.target())
 		}
 		return p.bounce(w, r, i, 2)
@@ -250,7 +253,7 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, i *interactio
 			return err
 		}
 		if issued {
-			p.leave(w, p.responseURL(i.request.target(), "code", a.code))
+			p.respond(w, i.request.target(), asLeavePage, "code", a.code)
 			return nil
 		}
 	}

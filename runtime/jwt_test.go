@@ -22,11 +22,11 @@ func memoryKeyring(t testing.TB) *keyring {
 	k := &keyring{secrets: testSecrets(t, 7), now: time.Now, reload: make(chan struct{}, 1), loadedAt: time.Now().Add(time.Hour)}
 	set := &keySet{byKID: map[string]*signingKey{}, active: map[string]*signingKey{}}
 	for _, alg := range []string{algES256, algRS256} {
-		row, err := k.newRow(alg)
+		row, err := newKeyRow(k.secrets, k.secrets.id(), alg, KeyActive)
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, err := k.open(row)
+		key, err := k.open(row, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,6 +34,12 @@ func memoryKeyring(t testing.TB) *keyring {
 	}
 	k.set.Store(set)
 	return k
+}
+
+// verifyAlone is verifyInMemory for callers that do not care which key it was.
+func (k *keyring) verifyAlone(ctx context.Context, token, alg, typ string) (map[string]json.RawMessage, error) {
+	_, claims, err := k.verifyInMemory(ctx, token, alg, typ)
+	return claims, err
 }
 
 func mustSign(t testing.TB, k *keyring, alg, typ string, claims any) string {
@@ -51,7 +57,7 @@ func TestSignedTokensVerifyAsWhatTheyAre(t *testing.T) {
 	for _, alg := range []string{algES256, algRS256} {
 		for _, typ := range []string{typAccessToken, typIDToken} {
 			token := mustSign(t, k, alg, typ, claims)
-			got, err := k.verify(context.Background(), token, alg, typ)
+			got, err := k.verifyAlone(context.Background(), token, alg, typ)
 			if err != nil || string(got["sub"]) != `"alice"` || string(got["n"]) != "1" {
 				t.Errorf("%s %s: %v %v", alg, typ, got, err)
 			}
@@ -60,7 +66,7 @@ func TestSignedTokensVerifyAsWhatTheyAre(t *testing.T) {
 					if otherAlg == alg && otherTyp == typ {
 						continue
 					}
-					if _, err := k.verify(context.Background(), token, otherAlg, otherTyp); !errors.Is(err, errBadJWT) {
+					if _, err := k.verifyAlone(context.Background(), token, otherAlg, otherTyp); !errors.Is(err, errBadJWT) {
 						t.Errorf("A79: %s %s verifies as %s %s: %v", alg, typ, otherAlg, otherTyp, err)
 					}
 				}
@@ -138,7 +144,7 @@ func TestA83ZeroSignatureAndOtherPeoplesKeys(t *testing.T) {
 		"r=s=0": raw(zero, zero), "r=s=1": raw(one, one), "r=s=n": raw(order, order),
 		"63 bytes": base64.RawURLEncoding.EncodeToString(make([]byte, 63)), "DER": base64.RawURLEncoding.EncodeToString([]byte{0x30, 6, 2, 1, 0, 2, 1, 0}),
 	} {
-		if _, err := k.verify(context.Background(), parts[0]+"."+parts[1]+"."+signature, algES256, typAccessToken); !errors.Is(err, errBadJWT) {
+		if _, err := k.verifyAlone(context.Background(), parts[0]+"."+parts[1]+"."+signature, algES256, typAccessToken); !errors.Is(err, errBadJWT) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -160,7 +166,7 @@ func TestA83ZeroSignatureAndOtherPeoplesKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.verify(context.Background(), token, algES256, typAccessToken); !errors.Is(err, errBadJWT) {
+	if _, err := k.verifyAlone(context.Background(), token, algES256, typAccessToken); !errors.Is(err, errBadJWT) {
 		t.Errorf("another key under our kid: %v", err)
 	}
 }
@@ -254,11 +260,11 @@ func FuzzA83AChangedByteNeverVerifies(f *testing.F) {
 			return
 		}
 		changed := token[:at] + string([]byte{to}) + token[at+1:]
-		if _, err := k.verify(context.Background(), changed, algES256, typAccessToken); !errors.Is(err, errBadJWT) {
+		if _, err := k.verifyAlone(context.Background(), changed, algES256, typAccessToken); !errors.Is(err, errBadJWT) {
 			t.Fatalf("byte %d as %q verifies: %v", at, to, err)
 		}
 		inserted := token[:at] + string([]byte{to}) + token[at:]
-		if _, err := k.verify(context.Background(), inserted, algES256, typAccessToken); !errors.Is(err, errBadJWT) {
+		if _, err := k.verifyAlone(context.Background(), inserted, algES256, typAccessToken); !errors.Is(err, errBadJWT) {
 			t.Fatalf("%q inserted at %d verifies: %v", to, at, err)
 		}
 	})
@@ -274,7 +280,7 @@ func TestAChangedByteNeverVerifies(t *testing.T) {
 				continue
 			}
 			changed := token[:at] + string([]byte{to}) + token[at+1:]
-			if _, err := k.verify(context.Background(), changed, algES256, typAccessToken); !errors.Is(err, errBadJWT) {
+			if _, err := k.verifyAlone(context.Background(), changed, algES256, typAccessToken); !errors.Is(err, errBadJWT) {
 				t.Fatalf("byte %d as %q verifies: %v", at, to, err)
 			}
 		}

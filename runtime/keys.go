@@ -3,15 +3,13 @@ package lockspire
 import (
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/base64"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,39 +24,35 @@ const (
 	algRS256 = "RS256"
 )
 
+// signingAlgs are the algorithms that there is a key for.
+var signingAlgs = []string{algES256, algRS256}
+
 // The "typ" header of each kind of JWT (RFC 9068 §2.1, RFC 8725 §3.11).
 const (
 	typAccessToken = "at+jwt"
 	typIDToken     = "JWT"
 )
 
-// keyActive is the state of the one key for each algorithm that signs.
-const keyActive = "active"
-
-// rsaBits is the least that RFC 7518 §3.3 allows, and 112 bits of strength.
-const rsaBits = 2048
-
-// keyCooldown bounds how often a token with an unknown kid makes this process
+// keyCooldown bounds how often tokens with an unknown kid make this process
 // look for keys that another replica created.
-const keyCooldown = 10 * time.Second
+const keyCooldown = time.Second
 
 // keyTimeout bounds one reading of the key rows, for which others wait.
 const keyTimeout = 5 * time.Second
 
 // keyring is the signing keys of the issuer: sealed rows in the database, and
-// an opened copy in memory. The rows decide; the copy is refreshed from them.
-//
-// A key is "next" (published, not yet used), "active" (one for each algorithm,
-// held by a unique index) or "retiring" (published until the last token it
-// signed is over).
+// an opened copy in memory. The rows decide; the copy is refreshed from them,
+// and settle asks them before anything is signed or published.
 type keyring struct {
 	store   *store
 	secrets *secretSet
 	now     func() time.Time
+	// cacheControl is for the published set.
+	cacheControl string
 
 	set atomic.Pointer[keySet]
 
-	// reload admits one refresh at a time; loadedAt is when the last one began.
+	// reload admits one reading at a time; loadedAt is when the last one began.
 	reload   chan struct{}
 	loadedAt time.Time
 }
@@ -69,29 +63,41 @@ type keySet struct {
 	active map[string]*signingKey
 	// jwks is the published document (RFC 7517 §5).
 	jwks document
+	// until is when the first of the keys is over; zero for never.
+	until time.Time
+	// unreadable says, by kid, which keys could not be opened for want of a
+	// secret.
+	unreadable map[string]error
+
+	// ask is the statement that agrees runs, kids its arguments.
+	ask  string
+	kids []any
 }
 
 type signingKey struct {
 	kid, alg, state string
-	private         crypto.Signer
-	public          jose.JSONWebKey
+	// expiresAt is zero until the key retires.
+	expiresAt time.Time
+	private   crypto.Signer
+	public    jose.JSONWebKey
 	// signers by typ; building one costs more than a map read.
 	signers map[string]jose.Signer
 }
 
 // openKeyring reads the key rows and creates what is missing. It fails, naming
 // the secret, when a row was sealed with a secret that is not listed.
-func openKeyring(ctx context.Context, s *store, secrets *secretSet, now func() time.Time) (*keyring, error) {
-	k := &keyring{store: s, secrets: secrets, now: now, reload: make(chan struct{}, 1)}
+func openKeyring(ctx context.Context, rows *Keys, cacheControl string) (*keyring, error) {
+	k := &keyring{store: rows.store, secrets: rows.secrets, now: rows.now, cacheControl: cacheControl,
+		reload: make(chan struct{}, 1)}
 	if err := k.load(ctx); err != nil {
 		return nil, err
 	}
 	created := false
-	for _, alg := range []string{algES256, algRS256} {
+	for _, alg := range signingAlgs {
 		if k.set.Load().active[alg] != nil {
 			continue
 		}
-		if err := k.create(ctx, alg); err != nil {
+		if err := rows.create(ctx, alg, KeyActive, rows.secrets.id()); err != nil {
 			return nil, fmt.Errorf("creating the %s signing key: %w", alg, err)
 		}
 		created = true
@@ -101,7 +107,7 @@ func openKeyring(ctx context.Context, s *store, secrets *secretSet, now func() t
 			return nil, err
 		}
 	}
-	for _, alg := range []string{algES256, algRS256} {
+	for _, alg := range signingAlgs {
 		if k.set.Load().active[alg] == nil {
 			return nil, fmt.Errorf("no active %s signing key, though one was created: is the database being restored?", alg)
 		}
@@ -109,123 +115,73 @@ func openKeyring(ctx context.Context, s *store, secrets *secretSet, now func() t
 	return k, nil
 }
 
-// create makes an active key unless there is one. N replicas that start at
-// once all try; the unique index lets one row in and the others read it.
-func (k *keyring) create(ctx context.Context, alg string) error {
-	row, err := k.newRow(alg)
+// load replaces the copy in memory by what the rows say.
+func (k *keyring) load(ctx context.Context) error {
+	rows, err := k.store.readKeys(ctx, k.now())
 	if err != nil {
 		return err
 	}
-	now := k.now()
-	return k.store.write(ctx, func(t tx) error {
-		inserted, err := claimed(t.exec(ctx, `INSERT INTO @.lockspire_keys
-			(kid, alg, state, public_jwk, sealed, secret_id, created_at, activated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-			ON CONFLICT DO NOTHING`,
-			row.kid, row.alg, row.state, row.public, row.sealed, row.secretID, micros(now), micros(now)))
-		if err != nil || !inserted {
-			return err
-		}
-		e := newEvent(now, "key.created")
-		e.Detail = map[string]string{"kid": row.kid, "alg": row.alg}
-		return t.audit(ctx, e)
-	})
-}
-
-// newRow generates an active key for alg and seals it.
-func (k *keyring) newRow(alg string) (keyRow, error) {
-	private, err := generateKey(alg)
-	if err != nil {
-		return keyRow{}, err
-	}
-	kid, err := thumbprint(private.Public())
-	if err != nil {
-		return keyRow{}, err
-	}
-	public, err := json.Marshal(publicJWK(private.Public(), kid, alg))
-	if err != nil {
-		return keyRow{}, err
-	}
-	plain, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		return keyRow{}, err
-	}
-	row := keyRow{kid: kid, alg: alg, state: keyActive, public: string(public)}
-	row.secretID, row.sealed, err = k.secrets.seal(labelSigningKey, sealContext(kid, alg), plain)
-	return row, err
-}
-
-// load replaces the copy in memory by what the rows say.
-func (k *keyring) load(ctx context.Context) error {
-	rows, err := k.readRows(ctx)
-	if err != nil {
-		return fmt.Errorf("%w: reading the signing keys: %w", errUnavailable, err)
-	}
-	set := &keySet{byKID: map[string]*signingKey{}, active: map[string]*signingKey{}}
+	known := k.set.Load()
+	set := &keySet{byKID: map[string]*signingKey{}, active: map[string]*signingKey{}, unreadable: map[string]error{}}
 	published := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, row := range rows {
-		key, err := k.open(row)
+		key, err := k.open(row, known)
+		if known != nil && errors.As(err, new(missingSecretError)) {
+			// A replica with newer secrets made it. That is no reason to
+			// withhold the other keys; Run reports it.
+			set.unreadable[row.kid] = err
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		set.byKID[key.kid] = key
-		if key.state == keyActive {
+		if key.state == KeyActive {
 			set.active[key.alg] = key
+		}
+		if end := key.expiresAt; !end.IsZero() && (set.until.IsZero() || end.Before(set.until)) {
+			set.until = end
 		}
 		published.Keys = append(published.Keys, key.public)
 	}
 	if set.jwks, err = newDocument(published); err != nil {
 		return err
 	}
+	set.jwks.cacheControl = k.cacheControl
+	set.prepare()
 	k.set.Store(set)
 	return nil
 }
 
-type keyRow struct {
-	kid, alg, state, public, secretID string
-	sealed                            []byte
+// missing says which keys could not be opened, or is nil.
+func (s *keySet) missing() error {
+	return errors.Join(slices.Collect(maps.Values(s.unreadable))...)
 }
 
-func (k *keyring) readRows(ctx context.Context) ([]keyRow, error) {
-	rows, err := k.store.read().query(ctx, `SELECT kid, alg, state, sealed, secret_id
-		FROM @.lockspire_keys WHERE expires_at IS NULL OR expires_at > $1
-		ORDER BY created_at DESC, kid`, micros(k.now()))
+// prepare writes the statement that asks about the set's keys.
+func (s *keySet) prepare() {
+	var marks []string
+	for kid := range s.byKID {
+		s.kids = append(s.kids, kid)
+		marks = append(marks, fmt.Sprintf("$%d", len(s.kids)))
+	}
+	s.ask = `SELECT kid, state FROM @.lockspire_keys WHERE kid IN (` + strings.Join(marks, ", ") + `)`
+}
+
+// open returns the key of a row. One that is in memory already is not unsealed
+// again: the kid is the key's thumbprint, so it is the same key, whatever it is
+// sealed with by now.
+func (k *keyring) open(row keyRow, known *keySet) (*signingKey, error) {
+	if known != nil && known.byKID[row.kid] != nil && known.byKID[row.kid].alg == row.alg {
+		key := *known.byKID[row.kid]
+		key.state, key.expiresAt = row.state, row.expiresAt
+		return &key, nil
+	}
+	private, err := openRow(k.secrets, row)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var all []keyRow
-	for rows.Next() {
-		var row keyRow
-		if err := rows.Scan(&row.kid, &row.alg, &row.state, &row.sealed, &row.secretID); err != nil {
-			return nil, err
-		}
-		all = append(all, row)
-	}
-	return all, rows.Err()
-}
-
-// open unseals a row and checks that the key in it is the one it claims to be.
-func (k *keyring) open(row keyRow) (*signingKey, error) {
-	if !k.secrets.has(row.secretID) {
-		return nil, fmt.Errorf("Config.Secrets: signing key %s is sealed with the secret whose id is %s, which is not listed; add that secret after the current one", row.kid, row.secretID)
-	}
-	plain, err := k.secrets.open(row.secretID, labelSigningKey, sealContext(row.kid, row.alg), row.sealed)
-	if err != nil {
-		return nil, fmt.Errorf("signing key %s: %w", row.kid, err)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(plain)
-	if err != nil {
-		return nil, fmt.Errorf("signing key %s: not a PKCS #8 key", row.kid)
-	}
-	private, ok := parsed.(crypto.Signer)
-	if !ok || !keyFits(private, row.alg) {
-		return nil, fmt.Errorf("signing key %s: not a key for %s", row.kid, row.alg)
-	}
-	if kid, err := thumbprint(private.Public()); err != nil || kid != row.kid {
-		return nil, fmt.Errorf("signing key %s: its thumbprint differs", row.kid)
-	}
-	key := &signingKey{kid: row.kid, alg: row.alg, state: row.state, private: private,
+	key := &signingKey{kid: row.kid, alg: row.alg, state: row.state, expiresAt: row.expiresAt, private: private,
 		public: publicJWK(private.Public(), row.kid, row.alg), signers: map[string]jose.Signer{}}
 	for _, typ := range []string{typAccessToken, typIDToken} {
 		signer, err := jose.NewSigner(jose.SigningKey{
@@ -240,12 +196,82 @@ func (k *keyring) open(row keyRow) (*signingKey, error) {
 	return key, nil
 }
 
+// settle makes the copy in memory agree with the rows about the keys it has,
+// by one statement on the primary key. Whoever is about to sign or to publish
+// calls it first: a key that another replica retired signs no more, and one
+// that it revoked is gone.
+func (k *keyring) settle(ctx context.Context) error {
+	for range 3 {
+		set := k.set.Load()
+		agreed, err := k.agrees(ctx, set)
+		if err != nil || agreed {
+			return err
+		}
+		if err := k.replace(ctx, set); err != nil {
+			return err
+		}
+	}
+	// The keys change faster than they are read; this reading is fresh.
+	return nil
+}
+
+// agrees reports whether the rows of set's keys say what set says.
+func (k *keyring) agrees(ctx context.Context, set *keySet) (bool, error) {
+	over := !set.until.IsZero() && !k.now().Before(set.until)
+	if over || len(set.kids) == 0 {
+		return false, nil
+	}
+	rows, err := k.store.read().query(ctx, set.ask, set.kids...)
+	if err != nil {
+		return false, fmt.Errorf("%w: asking about the signing keys: %w", errUnavailable, err)
+	}
+	defer rows.Close()
+	found := 0
+	for rows.Next() {
+		var kid, state string
+		if err := rows.Scan(&kid, &state); err != nil {
+			return false, fmt.Errorf("%w: asking about the signing keys: %w", errUnavailable, err)
+		}
+		if set.byKID[kid].state == state {
+			found++
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return false, fmt.Errorf("%w: asking about the signing keys: %w", errUnavailable, err)
+	}
+	return found == len(set.kids), nil
+}
+
+// replace reads the rows again unless somebody did so since seen.
+func (k *keyring) replace(ctx context.Context, seen *keySet) error {
+	if err := k.takeReload(ctx); err != nil {
+		return err
+	}
+	defer k.giveReload()
+	if k.set.Load() != seen {
+		return nil
+	}
+	return k.reread(ctx)
+}
+
+// stands reports whether the row of a key is there: it is not once the key was
+// revoked, whatever this process has in memory.
+func (k *keyring) stands(ctx context.Context, kid string) (bool, error) {
+	var one int
+	err := k.store.read().queryRow(ctx, `SELECT 1 FROM @.lockspire_keys WHERE kid = $1`, kid).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, k.store.fault(err)
+}
+
 // sign returns claims as a JWT in compact form, signed with the active key for
 // alg. It does not touch the database.
 func (k *keyring) sign(alg, typ string, claims any) (string, error) {
-	key := k.set.Load().active[alg]
+	set := k.set.Load()
+	key := set.active[alg]
 	if key == nil {
-		return "", fmt.Errorf("no active %s signing key", alg)
+		return "", errors.Join(fmt.Errorf("%w: no active %s signing key", errUnavailable, alg), set.missing())
 	}
 	signer := key.signers[typ]
 	if signer == nil {
@@ -267,58 +293,98 @@ func (k *keyring) sign(alg, typ string, claims any) (string, error) {
 // audience and client is the caller's to judge. A token that is not acceptable
 // is errBadJWT; errUnavailable means that the keys could not be read.
 func (k *keyring) verify(ctx context.Context, token, alg, typ string) (map[string]json.RawMessage, error) {
-	header, claims, err := splitJWT(token)
+	kid, claims, err := k.verifyInMemory(ctx, token, alg, typ)
 	if err != nil {
 		return nil, err
 	}
-	if header.alg != alg || header.typ != typ {
-		return nil, fmt.Errorf("%w: another alg or typ", errBadJWT)
+	stands, err := k.stands(ctx, kid)
+	if err == nil && !stands {
+		err = errKeyRevoked
 	}
-	key, err := k.find(ctx, header.kid)
 	if err != nil {
-		return nil, err
-	}
-	if key == nil || key.alg != alg {
-		return nil, fmt.Errorf("%w: no such key", errBadJWT)
-	}
-	if err := verifySignature(token, jose.SignatureAlgorithm(alg), key.private.Public()); err != nil {
 		return nil, err
 	}
 	return claims, nil
 }
 
-// find returns the key with exactly that kid, looking once in the rows when
-// this process does not know it: another replica may have made it since.
-func (k *keyring) find(ctx context.Context, kid string) (*signingKey, error) {
-	if key := k.set.Load().byKID[kid]; key != nil {
-		return key, nil
+// errKeyRevoked: the key is in memory and has no row any more.
+var errKeyRevoked = fmt.Errorf("%w: the key was revoked", errBadJWT)
+
+// verifyInMemory is verify without asking the rows, for a caller that asks
+// whether the key still stands in a statement of its own.
+func (k *keyring) verifyInMemory(ctx context.Context, token, alg, typ string) (kid string, claims map[string]json.RawMessage, err error) {
+	header, claims, err := splitJWT(token)
+	if err != nil {
+		return "", nil, err
 	}
-	if len(kid) != thumbprintLength {
+	if header.alg != alg || header.typ != typ {
+		return "", nil, fmt.Errorf("%w: another alg or typ", errBadJWT)
+	}
+	key, err := k.find(ctx, header.kid)
+	if err != nil {
+		return "", nil, err
+	}
+	if key == nil || key.alg != alg {
+		return "", nil, fmt.Errorf("%w: no such key", errBadJWT)
+	}
+	if err := verifySignature(token, jose.SignatureAlgorithm(alg), key.private.Public()); err != nil {
+		return "", nil, err
+	}
+	return key.kid, claims, nil
+}
+
+// find returns the key with exactly that kid, looking in the rows when this
+// process does not know it: another replica may have made it since.
+func (k *keyring) find(ctx context.Context, kid string) (*signingKey, error) {
+	key := k.set.Load().byKID[kid]
+	if key == nil && len(kid) == thumbprintLength {
+		if err := k.refresh(ctx, keyCooldown); err != nil {
+			return nil, fmt.Errorf("%w: %w", errUnavailable, err)
+		}
+		set := k.set.Load()
+		if err := set.unreadable[kid]; err != nil {
+			// Other replicas have the secret that this one lacks, so nothing
+			// is known about the token.
+			return nil, fmt.Errorf("%w: %w", errUnavailable, err)
+		}
+		key = set.byKID[kid]
+	}
+	if key != nil && !key.expiresAt.IsZero() && !k.now().Before(key.expiresAt) {
 		return nil, nil
 	}
-	if err := k.refresh(ctx, keyCooldown); err != nil {
-		// A row that does not open, too: another replica may have the secret
-		// that this one lacks, so nothing is known about the token.
-		return nil, fmt.Errorf("%w: %w", errUnavailable, err)
-	}
-	return k.set.Load().byKID[kid], nil
+	return key, nil
 }
 
 // refresh reads the rows again unless that was done less than age ago.
 func (k *keyring) refresh(ctx context.Context, age time.Duration) error {
+	if err := k.takeReload(ctx); err != nil {
+		return err
+	}
+	defer k.giveReload()
+	if k.now().Sub(k.loadedAt) < age {
+		return nil
+	}
+	return k.reread(ctx)
+}
+
+// takeReload waits for the readings before this one, no longer than its
+// request does.
+func (k *keyring) takeReload(ctx context.Context) error {
 	select {
 	case k.reload <- struct{}{}:
-		defer func() { <-k.reload }()
+		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("%w: waiting for the signing keys: %w", errUnavailable, ctx.Err())
 	}
-	now := k.now()
-	if now.Sub(k.loadedAt) < age {
-		return nil
-	}
-	k.loadedAt = now
-	// This reading is everybody's: a client that asks for it and hangs up must
-	// not use up the cool-down for nothing.
+}
+
+func (k *keyring) giveReload() { <-k.reload }
+
+// reread loads the rows for whoever took reload. The reading is everybody's: a
+// client that asks for it and hangs up must not use up the cool-down for
+// nothing.
+func (k *keyring) reread(ctx context.Context) error {
+	k.loadedAt = k.now()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyTimeout)
 	defer cancel()
 	return k.load(ctx)
@@ -326,41 +392,3 @@ func (k *keyring) refresh(ctx context.Context, age time.Duration) error {
 
 // jwks returns the published key set.
 func (k *keyring) jwks() document { return k.set.Load().jwks }
-
-func generateKey(alg string) (crypto.Signer, error) {
-	switch alg {
-	case algES256:
-		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case algRS256:
-		return rsa.GenerateKey(rand.Reader, rsaBits)
-	}
-	return nil, errors.New("unknown algorithm " + alg)
-}
-
-// keyFits reports whether a key is the kind and strength that alg demands (RFC
-// 7518 §3.3, §3.4).
-func keyFits(key crypto.Signer, alg string) bool {
-	switch public := key.Public().(type) {
-	case *ecdsa.PublicKey:
-		return alg == algES256 && public.Curve == elliptic.P256()
-	case *rsa.PublicKey:
-		return alg == algRS256 && public.N.BitLen() >= rsaBits && public.E >= 65537
-	}
-	return false
-}
-
-func publicJWK(public crypto.PublicKey, kid, alg string) jose.JSONWebKey {
-	return jose.JSONWebKey{Key: public, KeyID: kid, Algorithm: alg, Use: "sig"}
-}
-
-// thumbprintLength is the length of a SHA-256 thumbprint in base64url.
-const thumbprintLength = 43
-
-// thumbprint is the kid: the RFC 7638 SHA-256 thumbprint of the public key.
-func thumbprint(public crypto.PublicKey) (string, error) {
-	sum, err := (&jose.JSONWebKey{Key: public}).Thumbprint(crypto.SHA256)
-	return base64.RawURLEncoding.EncodeToString(sum), err
-}
-
-// sealContext binds sealed bytes to the row they belong to.
-func sealContext(kid, alg string) string { return "lockspire_keys/" + kid + "/" + alg }

@@ -41,7 +41,7 @@ func TestA148WaitingForKeysEndsWithTheRequest(t *testing.T) {
 	}
 }
 
-// The one reading in ten seconds is for all: a client that sets it off and
+// The one reading in a cool-down is for all: a client that sets it off and
 // hangs up must not keep another replica's new key unknown.
 func TestA148HangingUpDoesNotUseUpTheCooldown(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -12,6 +12,7 @@ const (
 	limitWindow       = time.Minute
 	maxInteractions   = 60
 	maxAuthFailures   = 10
+	maxTokenMisses    = 60
 	maxLimiterEntries = 10000
 )
 

@@ -9,7 +9,11 @@ import (
 
 // redirectTarget is a redirect URI that was proven to be the client's, with
 // the state to give back.
-type redirectTarget struct{ uri, state string }
+type redirectTarget struct {
+	uri, state string
+	// formPost: the answer is posted by a form instead of being in the URL.
+	formPost bool
+}
 
 // responseNames are the parameters an authorization response may have. One
 // that the registered URI carries in its own query is dropped, so that each
@@ -19,10 +23,47 @@ var responseNames = map[string]bool{
 	"access_token": true, "token_type": true, "expires_in": true, "scope": true, "id_token": true, "response": true, "session_state": true,
 }
 
-// responseURL adds name-value pairs, the state and the issuer (RFC 9207 §2) to
-// the target's URI. What else its query holds stays byte for byte.
+// respond sends the browser to the client with name-value pairs, in the
+// response mode that the client asked for.
+func (p *Provider) respond(w http.ResponseWriter, target *redirectTarget, form errorForm, pairs ...string) {
+	switch {
+	case target.formPost:
+		p.formPost(w, target, pairs...)
+	case form == asLeavePage:
+		p.leave(w, p.responseURL(target, pairs...))
+	default:
+		seeOther(w, p.responseURL(target, pairs...))
+	}
+}
+
+// responseParameters are name-value pairs with the state and the issuer (RFC
+// 9207 §2).
+func (p *Provider) responseParameters(target *redirectTarget, pairs ...string) []string {
+	if target.state != "" {
+		pairs = append(pairs, "state", target.state)
+	}
+	return append(pairs, "iss", p.config.Issuer)
+}
+
+// responseURL adds the response parameters to the target's URI.
 func (p *Provider) responseURL(target *redirectTarget, pairs ...string) string {
-	base, query, _ := strings.Cut(target.uri, "?")
+	location := target.bare()
+	separator := "?"
+	if strings.Contains(location, "?") {
+		separator = "&"
+	}
+	parameters := p.responseParameters(target, pairs...)
+	for i := 0; i < len(parameters); i += 2 {
+		location += separator + parameters[i] + "=" + url.QueryEscape(parameters[i+1])
+		separator = "&"
+	}
+	return location
+}
+
+// bare is the target's URI without response parameters. What else its query
+// holds stays byte for byte.
+func (t *redirectTarget) bare() string {
+	base, query, _ := strings.Cut(t.uri, "?")
 	var kept []string
 	for _, pair := range strings.Split(query, "&") {
 		if pair == "" {
@@ -33,12 +74,8 @@ func (p *Provider) responseURL(target *redirectTarget, pairs ...string) string {
 			kept = append(kept, pair)
 		}
 	}
-	if target.state != "" {
-		pairs = append(pairs, "state", target.state)
-	}
-	pairs = append(pairs, "iss", p.config.Issuer)
-	for i := 0; i < len(pairs); i += 2 {
-		kept = append(kept, pairs[i]+"="+url.QueryEscape(pairs[i+1]))
+	if len(kept) == 0 {
+		return base
 	}
 	return base + "?" + strings.Join(kept, "&")
 }

@@ -52,6 +52,9 @@ type ConsentPage struct {
 	Account Account
 	// Scopes are what is asked for, in catalogue order; "openid" is included.
 	Scopes []ConsentScope
+	// Claims are the names of the facts about the user that the client asks for
+	// one by one, of those in [Config.Claims]. Approving allows all of them.
+	Claims []string
 	// Resources are the APIs the token would be good for.
 	Resources []Resource
 }

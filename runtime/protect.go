@@ -17,7 +17,8 @@ import (
 type protection struct {
 	scopes   []string
 	resource string
-	// userinfo is true for that endpoint alone, which is no resource.
+	// userinfo is true for that endpoint alone, which is no resource: a token
+	// for it names the issuer, and a user stands behind it.
 	userinfo bool
 	// metadataURL is the resource's RFC 9728 document, or "".
 	metadataURL string

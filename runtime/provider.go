@@ -15,6 +15,7 @@ type Provider struct {
 	store   *store
 	clients *Clients
 	keys    *keyring
+	keyRows *Keys
 	secrets *secretSet
 	now     func() time.Time
 	// origin and issuerPath are the two halves of the issuer.
@@ -26,8 +27,9 @@ type Provider struct {
 	lastUse lastUse
 	warned  sync.Map
 
-	// begun counts interactions, failed client authentication.
-	begun, failed limiter
+	// begun counts interactions, failed client authentication, missed tokens
+	// that were asked about and not found.
+	begun, failed, missed limiter
 
 	// patience bounds a request's wait for database and host. Zero is
 	// requestPatience; tests have less.
@@ -48,9 +50,10 @@ func New(ctx context.Context, config Config) (*Provider, error) {
 	return newProvider(ctx, config)
 }
 
-// Run does the background work (expired rows, last-use times) until ctx ends
-// or Close is called. It is safe in every replica at once and returns nil
-// when it was asked to stop.
+// Run does the background work (expired rows, last-use times, rotation of the
+// signing keys, sealing again after a new secret) until ctx ends or Close is
+// called. It is safe in every replica at once and returns nil when it was asked
+// to stop.
 func (p *Provider) Run(ctx context.Context) error { return p.background(ctx, p.run) }
 
 // Close stops Run and waits for it. The database pool stays the host's.
@@ -64,6 +67,9 @@ func (p *Provider) Issuer() string { return p.config.Issuer }
 
 // Clients returns the client registry.
 func (p *Provider) Clients() *Clients { return p.clients }
+
+// Keys returns the signing keys.
+func (p *Provider) Keys() *Keys { return p.keyRows }
 
 // ResourceMetadataPaths returns the root paths of the protected resource
 // metadata documents (RFC 9728 §3.1), one for each of Config.Resources on
@@ -111,6 +117,7 @@ func ForResource(identifier string) ProtectOption {
 // AccessToken is a verified access token, as handlers behind
 // [Provider.Protect] see it.
 type AccessToken struct {
+	// Subject is the host's own identifier of the user.
 	Subject   string
 	ClientID  string
 	GrantID   string
@@ -118,6 +125,15 @@ type AccessToken struct {
 	Audience  []string
 	IssuedAt  time.Time
 	ExpiresAt time.Time
+
+	// ClientOnly says that the client acts in its own name (RFC 6749 §4.4):
+	// there is no user, Subject is the ClientID and GrantID is "". A client id
+	// is never a user's subject, but a handler that acts for a user should
+	// refuse such a token instead of looking its subject up.
+	ClientOnly bool
+
+	// claims are what userinfo may say beside what the scopes stand for.
+	claims namedClaims
 }
 
 // HasScope reports whether the token carries scope.

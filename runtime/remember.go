@@ -18,14 +18,21 @@ type standingGrant struct {
 }
 
 // consent is what was allowed on one page: each of the scopes at each of the
-// resources.
+// resources, and the claims that the request named beside them.
 type consent struct {
 	Scopes    []string `json:"scopes"`
 	Resources []string `json:"resources"`
+	Claims    []string `json:"claims,omitempty"`
+}
+
+// consent is what a page asks for that shows q and of whose scopes those named
+// are granted.
+func (q *authRequest) consent(scopes []string) consent {
+	return consent{Scopes: scopes, Resources: q.Resources, Claims: q.Claims.names()}
 }
 
 func (c consent) covers(other consent) bool {
-	return subset(other.Scopes, c.Scopes) && subset(other.Resources, c.Resources)
+	return subset(other.Scopes, c.Scopes) && subset(other.Resources, c.Resources) && subset(other.Claims, c.Claims)
 }
 
 // consents are what a grant was built from, as JSON on its row. The grant's own
@@ -103,7 +110,7 @@ func (p *Provider) remembered(ctx context.Context, client Client, request *authR
 	if err != nil {
 		return nil, false, err
 	}
-	if grant.id == "" || !grant.consents.cover(consent{request.Scopes, request.Resources}) {
+	if grant.id == "" || !grant.consents.cover(request.consent(request.Scopes)) {
 		return nil, false, nil
 	}
 	if _, err := p.accountBySubject(ctx, account.Subject); errors.Is(err, ErrAccountGone) {

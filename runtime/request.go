@@ -93,6 +93,21 @@ func clean(s string) bool {
 	return utf8.ValidString(s)
 }
 
+// with returns p with the parameters of other added: a name in both is given
+// twice.
+func (p params) with(other params) params {
+	both := params{values: map[string][]string{}, malformed: map[string]bool{}}
+	for _, from := range []params{p, other} {
+		for name, values := range from.values {
+			both.values[name] = append(both.values[name], values...)
+		}
+		for name := range from.malformed {
+			both.malformed[name] = true
+		}
+	}
+	return both
+}
+
 // get returns the one value of name, or "" when it is absent. Callers have
 // refused repeated parameters before.
 func (p params) get(name string) string {

@@ -41,6 +41,13 @@ func resourceKey(identifier string) (string, bool) {
 	return strings.ToLower(u.Scheme) + "://" + strings.ToLower(u.Host) + rest, true
 }
 
+// sameResource reports whether two identifiers name one resource.
+func sameResource(a, b string) bool {
+	keyA, okA := resourceKey(a)
+	keyB, okB := resourceKey(b)
+	return okA && okB && keyA == keyB
+}
+
 // clientResources are the configured identifiers that client may ask for, in
 // the order of Config.Resources.
 func (p *Provider) clientResources(client Client) []string {

@@ -22,21 +22,12 @@ func (p *Provider) serveRevoke(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Provider) revokeToken(r *http.Request) error {
-	// Tokens never travel in a URL, where logs keep them (RFC 9700 §4.3.2).
-	if query := parseParams(r.URL.RawQuery); len(query.values["token"]) > 0 || query.malformed["token"] {
-		return badRequest("The token must not be in the URL.")
-	}
-	client, err := p.authenticateClient(r)
+	client, token, err := p.presentedToken(r)
 	if err != nil {
 		return err
 	}
-	form := formOf(r)
-	if err := form.check("token", "token_type_hint"); err != nil {
+	if err := p.limitScan(r, client); err != nil {
 		return err
-	}
-	token := form.get("token")
-	if token == "" {
-		return badRequest("The token parameter is missing.")
 	}
 	// token_type_hint is ignored: both kinds are looked for, and a wrong hint
 	// must not make a live token look unknown (RFC 7009 §2.1).
@@ -44,7 +35,11 @@ func (p *Provider) revokeToken(r *http.Request) error {
 	if found || err != nil {
 		return err
 	}
-	return p.revokeAccessToken(r.Context(), client, token)
+	found, err = p.revokeAccessToken(r.Context(), client, token)
+	if !found && err == nil {
+		p.noteMiss(r, client)
+	}
+	return err
 }
 
 // revokeRefreshToken revokes the family of a refresh token, rotated ones
@@ -84,23 +79,30 @@ func (p *Provider) revokeRefreshToken(ctx context.Context, client Client, token 
 // revokeAccessToken marks one access token as revoked until it would be over
 // anyway. What is not an access token of ours is unknown, which is success
 // (RFC 7009 §2.2).
-func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token string) error {
+func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token string) (found bool, err error) {
 	claims, err := p.readAccessToken(ctx, token)
 	if errors.Is(err, errBadJWT) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	now := p.now()
 	if claims.checkTime(now) != nil {
-		return nil
+		return true, nil
+	}
+	if stands, err := p.keys.stands(ctx, claims.kid); err != nil || !stands {
+		// Whoever has the revoked key can write tokens; none leaves a row.
+		return err == nil, err
 	}
 	if claims.clientID != client.ID {
-		return p.refuseRevocation(ctx, client, "", claims.familyID)
+		return true, p.refuseRevocation(ctx, client, "", claims.familyID)
 	}
 	e := newEvent(now, "access_token.revoked")
-	e.ClientID, e.Subject, e.FamilyID = client.ID, claims.subject, claims.familyID
+	e.ClientID, e.FamilyID = client.ID, claims.familyID
+	if !claims.clientOnly() {
+		e.Subject = claims.subject
+	}
 	revoked := false
 	err = p.store.write(ctx, func(t tx) error {
 		var err error
@@ -116,7 +118,7 @@ func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token s
 	if err == nil && revoked {
 		p.emit(ctx, e)
 	}
-	return err
+	return true, err
 }
 
 // refuseRevocation answers a client that holds another's token: the token

@@ -151,6 +151,9 @@ func (p *Provider) inCatalogueOrder(scopes []string) []Scope {
 	return entries
 }
 
+// joinScopes is how scopes are written (RFC 6749 §3.3).
+func joinScopes(scopes []string) string { return strings.Join(scopes, " ") }
+
 // subset reports whether every element of part is in whole.
 func subset(part, whole []string) bool {
 	for _, s := range part {

@@ -98,15 +98,21 @@ var errSealed = errors.New("sealed row does not open")
 // for label. bound is what the row is about: it is authenticated, so that
 // sealed bytes copied into another row do not open there.
 func (s *secretSet) seal(label, bound string, plaintext []byte) (secretID string, sealed []byte, err error) {
-	aead, err := s.aead(s.current, label)
+	sealed, err = s.sealWith(s.current, label, bound, plaintext)
+	return s.current, sealed, err
+}
+
+// sealWith is seal under the secret with that id.
+func (s *secretSet) sealWith(secretID, label, bound string, plaintext []byte) ([]byte, error) {
+	aead, err := s.aead(secretID, label)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	nonce := make([]byte, aead.NonceSize())
 	if _, err := rand.Read(nonce); err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	return s.current, aead.Seal(nonce, nonce, plaintext, []byte(bound)), nil
+	return aead.Seal(nonce, nonce, plaintext, []byte(bound)), nil
 }
 
 // open reverses seal. It returns errSealed when the bytes, the label or bound

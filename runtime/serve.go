@@ -24,6 +24,9 @@ type endpoint struct {
 	page bool
 	// form says that a POST body is a form, parsed before handle is called.
 	form bool
+	// serversOnly: no script of a browser has any business here, so other
+	// origins get no leave to call it (CORS).
+	serversOnly bool
 }
 
 // interactionsPrefix ends in the interaction id; it is the one route that is
@@ -38,12 +41,13 @@ func (p *Provider) newEndpoints() map[string]endpoint {
 	metadata := endpoint{name: "metadata", methods: get, handle: p.serveMetadata}
 
 	endpoints := map[string]endpoint{
-		mount + "/authorize": {name: "authorize", methods: []string{http.MethodGet}, handle: p.serveAuthorize, page: true},
-		mount + "/apps":      {name: "apps", methods: []string{http.MethodGet, http.MethodPost}, handle: p.serveApps, page: true, form: true},
-		mount + "/token":     {name: "token", methods: []string{http.MethodPost}, handle: p.serveToken, form: true},
-		mount + "/revoke":    {name: "revoke", methods: []string{http.MethodPost}, handle: p.serveRevoke, form: true},
-		mount + "/userinfo":  {name: "userinfo", methods: []string{http.MethodGet, http.MethodPost}, handle: p.serveUserinfo},
-		mount + "/jwks":      {name: "jwks", methods: get, handle: p.serveJWKS},
+		mount + "/authorize":  {name: "authorize", methods: []string{http.MethodGet, http.MethodPost}, handle: p.serveAuthorize, page: true, form: true},
+		mount + "/apps":       {name: "apps", methods: []string{http.MethodGet, http.MethodPost}, handle: p.serveApps, page: true, form: true},
+		mount + "/token":      {name: "token", methods: []string{http.MethodPost}, handle: p.serveToken, form: true},
+		mount + "/revoke":     {name: "revoke", methods: []string{http.MethodPost}, handle: p.serveRevoke, form: true},
+		mount + "/introspect": {name: "introspect", methods: []string{http.MethodPost}, handle: p.serveIntrospect, form: true, serversOnly: true},
+		mount + "/userinfo":   {name: "userinfo", methods: []string{http.MethodGet, http.MethodPost}, handle: p.serveUserinfo},
+		mount + "/jwks":       {name: "jwks", methods: get, handle: p.serveJWKS},
 
 		mount + wellKnownOIDC:        metadata,
 		wellKnownOIDC + issuerPath:   metadata,
@@ -54,6 +58,9 @@ func (p *Provider) newEndpoints() map[string]endpoint {
 	}
 	return endpoints
 }
+
+// crossOrigin reports whether scripts of any origin may call the endpoint.
+func (e endpoint) crossOrigin() bool { return !e.page && !e.serversOnly }
 
 // find returns the endpoint at an URL path.
 func (p *Provider) find(path string) (endpoint, bool) {
@@ -87,7 +94,7 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	defer p.recovered(w, r, form)
 
-	if !found.page && p.cors(w, r, found.methods...) {
+	if found.crossOrigin() && p.cors(w, r, found.methods...) {
 		return
 	}
 	if err := p.admissible(w, r, found); err != nil {
@@ -116,7 +123,7 @@ func (p *Provider) bounded(ctx context.Context) (context.Context, context.Cancel
 func (p *Provider) admissible(w http.ResponseWriter, r *http.Request, found endpoint) error {
 	if !slices.Contains(found.methods, r.Method) {
 		allow := found.methods
-		if !found.page {
+		if found.crossOrigin() {
 			allow = append(slices.Clone(allow), http.MethodOptions)
 		}
 		w.Header().Set("Allow", strings.Join(allow, ", "))
@@ -183,6 +190,7 @@ func newProvider(ctx context.Context, config Config) (*Provider, error) {
 	}
 	p.closing, p.stop = context.WithCancel(context.Background())
 	p.clients = &Clients{store: p.store, now: p.now, emit: p.emit}
+	p.keyRows = providerKeys(p)
 	if err := p.open(ctx); err != nil {
 		p.stop()
 		return nil, fmt.Errorf("lockspire: %w", err)
@@ -200,7 +208,9 @@ func (p *Provider) open(ctx context.Context) error {
 	if p.metadata, err = newMetadata(p.config); err != nil {
 		return err
 	}
-	p.keys, err = openKeyring(ctx, p.store, p.secrets, p.now)
+	maxAge := fmt.Sprintf("public, max-age=%d", int(p.config.TTLs.JWKSMaxAge.Seconds()))
+	p.keys, err = openKeyring(ctx, p.keyRows, maxAge)
+	p.keyRows.ring = p.keys
 	return err
 }
 

@@ -28,6 +28,8 @@ const sweepMargin = 5 * time.Minute
 // absolute end: until then even a used one is evidence of replay (A181). A
 // grant goes only after its last family. Audit rows are kept.
 var sweeps = []struct{ table, statement string }{
+	{"keys", `DELETE FROM @.lockspire_keys WHERE kid IN
+		(SELECT kid FROM @.lockspire_keys WHERE expires_at < $1 AND state = 'retiring' ORDER BY expires_at LIMIT $2)`},
 	{"interactions", `DELETE FROM @.lockspire_interactions WHERE id_hash IN
 		(SELECT id_hash FROM @.lockspire_interactions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)`},
 	{"revoked_tokens", `DELETE FROM @.lockspire_revoked_tokens WHERE jti IN
@@ -78,6 +80,7 @@ func (p *Provider) run(ctx context.Context) error {
 	defer sweep.Stop()
 	defer keys.Stop()
 	p.task(ctx, "sweep", p.sweep)
+	p.task(ctx, "keys", p.tendKeys)
 	for {
 		select {
 		case <-ctx.Done():
@@ -89,7 +92,7 @@ func (p *Provider) run(ctx context.Context) error {
 		case <-sweep.C:
 			p.task(ctx, "sweep", p.sweep)
 		case <-keys.C:
-			p.task(ctx, "keys", func(ctx context.Context) error { return p.keys.refresh(ctx, 0) })
+			p.task(ctx, "keys", p.tendKeys)
 		}
 	}
 }

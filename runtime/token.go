@@ -59,26 +59,32 @@ func (p *Provider) token(r *http.Request) (*tokenResponse, error) {
 	}
 	grant := form.get("grant_type")
 	switch grant {
-	case grantAuthorizationCode, grantRefreshToken:
+	case grantAuthorizationCode, grantRefreshToken, grantClientCredentials:
 	case "":
 		return nil, badRequest("The grant_type is missing.")
 	default:
 		return nil, &oauthError{code: "unsupported_grant_type", description: "The grant_type is not supported."}
 	}
 	if !slices.Contains(client.GrantTypes, grant) {
-		return nil, &oauthError{code: "unauthorized_client", description: "The client may not use this grant_type."}
+		return nil, errGrantNotAllowed
 	}
-	if grant == grantRefreshToken {
+	switch grant {
+	case grantRefreshToken:
 		return p.refresh(r, client, form)
+	case grantClientCredentials:
+		return p.clientCredentials(r, client, form)
 	}
 	return p.redeem(r, client, form)
 }
+
+var errGrantNotAllowed = &oauthError{code: "unauthorized_client", description: "The client may not use this grant_type."}
 
 // family is one approved authorization as its tokens see it.
 type family struct {
 	id, grantID, clientID, subject string
 	sid, acr, nonce                string
 	amr, scopes, resources         []string
+	claims                         namedClaims
 	resourceNamed                  bool
 	authTime                       time.Time
 	expiresAt                      time.Time
@@ -88,7 +94,7 @@ type family struct {
 
 // familyColumns selects a family f and its grant g for scanFamily.
 const familyColumns = `f.id, f.grant_id, f.client_id, f.subject, f.sid, f.acr, f.nonce, f.amr, f.scopes, f.resources,
-	f.resource_named, f.auth_time, f.expires_at, f.revoked_at, g.revoked_at`
+	f.claims, f.resource_named, f.auth_time, f.expires_at, f.revoked_at, g.revoked_at`
 
 // familyLive is the condition that tokens of family f under grant g of client
 // c may still be issued.
@@ -97,25 +103,26 @@ const familyLive = `f.revoked_at IS NULL AND g.revoked_at IS NULL AND c.disabled
 // scanFamily reads more, then familyColumns.
 func scanFamily(row *sql.Row, now time.Time, more ...any) (family, error) {
 	var f family
-	var sid, acr, nonce, amr sql.NullString
+	var sid, acr, nonce, amr, claims sql.NullString
 	var scopes, resources string
 	var named int
 	var authTime, revoked, grantRevoked sql.NullInt64
 	var expires int64
 	err := row.Scan(append(more, &f.id, &f.grantID, &f.clientID, &f.subject, &sid, &acr, &nonce, &amr, &scopes, &resources,
-		&named, &authTime, &expires, &revoked, &grantRevoked)...)
+		&claims, &named, &authTime, &expires, &revoked, &grantRevoked)...)
 	if err != nil {
 		return f, err
 	}
 	f.sid, f.acr, f.nonce = sid.String, acr.String, nonce.String
 	f.resourceNamed, f.authTime, f.expiresAt = named != 0, fromMicros(authTime), time.UnixMicro(expires)
 	f.ended = revoked.Valid || grantRevoked.Valid || !now.Before(f.expiresAt)
-	var errs [3]error
+	var errs [4]error
 	f.scopes, errs[0] = parseList(scopes)
 	f.resources, errs[1] = parseList(resources)
 	if amr.Valid {
 		f.amr, errs[2] = parseList(amr.String)
 	}
+	f.claims, errs[3] = decodeNamed(claims.String)
 	return f, errors.Join(errs[:]...)
 }
 

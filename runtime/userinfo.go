@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 )
 
 // serveUserinfo answers OIDC Core §5.3. It admits an access token that is good
@@ -30,7 +31,9 @@ func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 		p.challenge(w, r, demands, accountError(err))
 		return
 	}
-	claims, err := p.accountClaims(ctx, account, ClaimsRequest{Scopes: token.Scopes, ClientID: token.ClientID})
+	claims, err := p.accountClaims(ctx, account, ClaimsRequest{
+		Scopes: token.Scopes, ClientID: token.ClientID, Names: token.claims.Userinfo,
+	})
 	if err != nil {
 		p.challenge(w, r, demands, err)
 		return
@@ -92,7 +95,7 @@ func (p *Provider) accountClaims(ctx context.Context, account Account, request C
 		switch {
 		case reservedClaims[name]:
 			p.warnOnce(ctx, name, "lockspire: a claim of the host was dropped: its name is reserved")
-		case standard && !request.Has(scope):
+		case standard && !request.Has(scope) && !slices.Contains(request.Names, name):
 			p.warnOnce(ctx, name, "lockspire: a claim of the host was dropped: its scope was not granted")
 		default:
 			claims[name] = value

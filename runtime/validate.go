@@ -54,6 +54,14 @@ func normalize(config Config) (Config, error) {
 		report("Pages.AuthorizedApps", "is required")
 	}
 	config.Scopes = normalizeScopes(config.Scopes, report)
+	for i, name := range config.Claims {
+		if name == "" || !clean(name) || reservedClaims[name] {
+			report(fmt.Sprintf("Claims[%d]", i), "%q is empty or the protocol's own", name)
+		}
+		if slices.Contains(config.Claims[:i], name) {
+			report(fmt.Sprintf("Claims[%d]", i), "%q is listed twice", name)
+		}
+	}
 	config.Resources = normalizeResources(config, issuer, report)
 	config.TTLs = normalizeTTLs(config.TTLs, report)
 	if config.Logger == nil {
@@ -179,6 +187,8 @@ func normalizeTTLs(ttls TTLs, report reporter) TTLs {
 	bound("RefreshAbsolute", &ttls.RefreshAbsolute, max(365*day, ttls.RefreshIdle), ttls.RefreshIdle, 5*365*day)
 	bound("Interaction", &ttls.Interaction, time.Hour, 5*time.Minute, day)
 	bound("Decision", &ttls.Decision, 10*time.Minute, time.Minute, time.Hour)
+	bound("KeyRotation", &ttls.KeyRotation, 90*day, day, 730*day)
+	bound("JWKSMaxAge", &ttls.JWKSMaxAge, 5*time.Minute, time.Minute, day)
 	if ttls.RefreshReuseWindow < 0 {
 		// Strict: no window. It stays negative, since zero is the default.
 		ttls.RefreshReuseWindow = -1

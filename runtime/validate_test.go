@@ -40,7 +40,8 @@ func TestConfigDefaults(t *testing.T) {
 		t.Errorf("mount path %q, resources %v", config.MountPath, config.Resources)
 	}
 	want := TTLs{AccessToken: 10 * time.Minute, IDToken: 10 * time.Minute, Code: time.Minute, RefreshIdle: 720 * time.Hour,
-		RefreshAbsolute: 8760 * time.Hour, RefreshReuseWindow: time.Minute, Interaction: time.Hour, Decision: 10 * time.Minute}
+		RefreshAbsolute: 8760 * time.Hour, RefreshReuseWindow: time.Minute, Interaction: time.Hour, Decision: 10 * time.Minute,
+		KeyRotation: 2160 * time.Hour, JWKSMaxAge: 5 * time.Minute}
 	if config.TTLs != want || config.Now == nil || config.Logger == nil {
 		t.Errorf("TTLs %+v", config.TTLs)
 	}
@@ -51,6 +52,8 @@ func TestConfigRefusals(t *testing.T) {
 		name, field string
 		change      func(*Config)
 	}{
+		{"reserved claim", "Claims[1]", func(c *Config) { c.Claims = []string{"email", "sub"} }},
+		{"claim twice", "Claims[1]", func(c *Config) { c.Claims = []string{"email", "email"} }},
 		{"http issuer", "Issuer", func(c *Config) { c.Issuer = "http://app.example" }},
 		{"loopback look-alike", "Issuer", func(c *Config) { c.Issuer = "http://127.0.0.1.example" }},
 		{"trailing slash", "Issuer", func(c *Config) { c.Issuer = "https://app.example/" }},

@@ -1,11 +1,14 @@
 package templates
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // The endpoints, below the mount path. An application must not have routes of its own there.
 var (
 	browserPaths = []string{"/authorize", "/interactions/{id}", "/apps"}
-	machinePaths = []string{"/token", "/revoke", "/userinfo", "/jwks", "/.well-known/openid-configuration"}
+	machinePaths = []string{"/token", "/revoke", "/introspect", "/userinfo", "/jwks", "/.well-known/openid-configuration"}
 )
 
 // Methods are registered for every endpoint, so that no catch-all answers a method that an endpoint does not have.
@@ -27,6 +30,15 @@ func Paths(in Inputs) []string {
 
 // literal is a []string as Go source.
 func literal(values []string) string { return fmt.Sprintf("%#v", values) }
+
+// lines is a []string as Go source with a line for each, where one line would be too long for a host's linter.
+func lines(values []string) string {
+	var b strings.Builder
+	for _, value := range values {
+		fmt.Fprintf(&b, "\t\t%q,\n", value)
+	}
+	return "[]string{\n" + b.String() + "\t}"
+}
 
 // mountFile renders lockspire_gen.go: every route, in the terms of the host's router.
 func mountFile(in Inputs) ([]byte, error) {
@@ -94,11 +106,19 @@ func register(router `+router+`, host Host, provider *$lockspire.Provider) {
 		browser = host.Browser(provider)
 	}
 	//: register.browser
-	for _, path := range `+literal(browserPaths)+` {
+	for _, path := range `+literal(browserPaths[1:])+` {
 		handle(router, MountPath+path, browser)
 	}
+	//: register.authorize
+	handle(router, MountPath+"/authorize", $http.HandlerFunc(func(w $http.ResponseWriter, r *$http.Request) {
+		if r.Method == $http.MethodPost {
+			provider.ServeHTTP(w, r)
+			return
+		}
+		browser.ServeHTTP(w, r)
+	}))
 	//: register.machine
-	for _, path := range `+literal(machinePaths)+` {
+	for _, path := range `+lines(machinePaths)+` {
 		handle(router, MountPath+path, provider)
 	}
 	//: register.root

@@ -19,8 +19,9 @@ func newClient(t *terminal) *cobra.Command {
 		Short: "Register, list and disable client applications",
 		Example: `  lockspire client create --name "Partner" --redirect-uri https://partner.example/callback
   lockspire client list
+  lockspire client rotate-secret client_x
   lockspire client disable client_x`,
-	}, newClientCreate(t), newClientList(t), newClientDisable(t))
+	}, newClientCreate(t), newClientList(t), newClientRotateSecret(t), newClientDisable(t))
 }
 
 // clientCreate is what the flags of `client create` fill.
@@ -37,19 +38,21 @@ func newClientCreate(t *terminal) *cobra.Command {
 		Short: "Register a client and show its secret once",
 		Example: `  lockspire client create --name "Partner" --redirect-uri https://partner.example/callback \
       --scope openid --scope notes:read
-  lockspire client create --name "Phone app" --public --redirect-uri com.example.app:/callback`,
+  lockspire client create --name "Phone app" --public --redirect-uri com.example.app:/callback
+  lockspire client create --name "Nightly job" --grant-type client_credentials --scope notes:read`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd, t) },
 	}
 	o.register(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&o.Name, "name", "", "`<name>` that users see; required")
-	flags.StringArrayVar(&o.RedirectURIs, "redirect-uri", nil, "`<uri>` that sign-in returns to; required; repeat for several")
+	flags.StringArrayVar(&o.RedirectURIs, "redirect-uri", nil, "`<uri>` that sign-in returns to; repeat for several; required unless nobody signs in through the client")
 	flags.StringVar(&o.AuthMethod, "auth-method", "", "`<method>` at the token endpoint: client_secret_basic (default), client_secret_post or none")
 	flags.BoolVar(&o.public, "public", false, "the client cannot keep a secret: --auth-method none")
 	flags.StringArrayVar(&o.Scopes, "scope", nil, "`<scope>` the client may ask for; repeat for several (default openid)")
-	flags.StringArrayVar(&o.GrantTypes, "grant-type", nil, "grant `<type>`, authorization_code or refresh_token; repeat (default both)")
+	flags.StringArrayVar(&o.GrantTypes, "grant-type", nil, "grant `<type>`, authorization_code, refresh_token or client_credentials; repeat (default the first two)")
 	flags.StringArrayVar(&o.Resources, "resource", nil, "`<url>` of an API the client may ask tokens for; repeat (default all)")
+	flags.StringArrayVar(&o.IntrospectsFor, "introspects-for", nil, "`<url>` of an API that this client serves, so that it may introspect tokens for it; repeat")
 	flags.StringVar(&o.IDTokenAlg, "id-token-alg", "", "`<alg>` of ID tokens, RS256 (default) or ES256")
 	flags.BoolVar(&o.Trusted, "trusted", false, "you vouch for the client: consent is remembered, prompt=none works")
 	flags.BoolVar(&o.json, "json", false, "print JSON, with the names of RFC 7591")
@@ -61,7 +64,7 @@ func (o *clientCreate) run(cmd *cobra.Command, t *terminal) error {
 	if o.Name == "" {
 		missing = append(missing, "--name")
 	}
-	if len(o.RedirectURIs) == 0 {
+	if len(o.RedirectURIs) == 0 && o.returnsPeople() {
 		missing = append(missing, "--redirect-uri")
 	}
 	if len(missing) > 0 {
@@ -104,11 +107,23 @@ func (o *clientCreate) run(cmd *cobra.Command, t *terminal) error {
 	return printCreated(t, client, secret, status.Issuer)
 }
 
+// returnsPeople reports whether people sign in through the client, so that it
+// needs an address to send them back to.
+func (o *clientCreate) returnsPeople() bool {
+	switch len(o.GrantTypes) {
+	case 0:
+		return len(o.IntrospectsFor) == 0
+	case 1:
+		return o.GrantTypes[0] != "client_credentials"
+	}
+	return true
+}
+
 // inFlags spells the fields of the runtime's errors as flags.
 func inFlags(err error) string {
 	text := err.Error()
 	for _, f := range [][2]string{{"Name", "name"}, {"AuthMethod", "auth-method"}, {"RedirectURIs", "redirect-uri"}, {"GrantTypes", "grant-type"},
-		{"Scopes", "scope"}, {"Resources", "resource"}, {"IDTokenAlg", "id-token-alg"}} {
+		{"Scopes", "scope"}, {"Resources", "resource"}, {"IDTokenAlg", "id-token-alg"}, {"IntrospectsFor", "introspects-for"}} {
 		text = strings.ReplaceAll("\n"+text, "\n"+f[0]+": ", "\n--"+f[1]+": ")[1:]
 	}
 	return text
@@ -133,6 +148,9 @@ func printCreated(t *terminal, c lockspire.Client, secret, issuer string) error 
 	if len(c.Resources) > 0 {
 		rows = append(rows, []string{"resource", strings.Join(c.Resources, " ")})
 	}
+	if len(c.IntrospectsFor) > 0 {
+		rows = append(rows, []string{"introspects_for", strings.Join(c.IntrospectsFor, " ")})
+	}
 	if err := t.table(rows); err != nil {
 		return err
 	}
@@ -154,6 +172,9 @@ func clientJSON(c lockspire.Client) map[string]any {
 	}
 	if len(c.Resources) > 0 {
 		out["resources"] = c.Resources
+	}
+	if len(c.IntrospectsFor) > 0 {
+		out["introspects_for"] = c.IntrospectsFor
 	}
 	return out
 }
@@ -221,12 +242,7 @@ func newClientDisable(t *terminal) *cobra.Command {
 		Use:     "disable <client-id>",
 		Short:   "Stop a client at once, with its codes and tokens",
 		Example: "  lockspire client disable client_x",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usage(cmd, "give one client id; lockspire client list shows them")
-			}
-			return nil
-		},
+		Args:    oneClient,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			db, err := o.open(cmd, t, false)
 			if err != nil {

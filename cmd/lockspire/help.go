@@ -79,7 +79,7 @@ func databaseTopic() *cobra.Command {
   --database-url sqlite:app.db
   --database-url 'file:app.db?_pragma=busy_timeout(5000)'
   LOCKSPIRE_DATABASE_URL=sqlite:/var/lib/app/app.db lockspire client list`,
-		Long: `The commands client and migrate work on the database of the host. Give it with
+		Long: `The commands client, keys and migrate work on the database of the host. Give it with
 --database-url or, to keep the password out of the process list, in the
 environment variable LOCKSPIRE_DATABASE_URL. --schema names the PostgreSQL
 schema of the lockspire_* tables, if they are not in the default one.

@@ -68,7 +68,7 @@ func newRoot(t *terminal) *cobra.Command {
 	root.SetHelpCommand(newHelp())
 	root.AddCommand(
 		newInstall(t), newVerify(t), newUpgrade(t),
-		newClient(t), newMigrate(t),
+		newClient(t), newKeys(t), newMigrate(t),
 		newExplain(t), newVersion(t), newDemo(t),
 		exitCodesTopic(), databaseTopic(),
 	)

@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fails": fails, "leaves": leaves, "json-valid": jsonValid, "host": host, "installed": installed, "older": older,
-			"postgres": postgres, "postgres-refusing": postgresRefusing,
+			"postgres": postgres, "postgres-refusing": postgresRefusing, "app-runs": appRuns,
 		},
 	})
 }

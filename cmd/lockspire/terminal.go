@@ -14,8 +14,8 @@ package main
 //   - --json prints one JSON value on stdout, also when there is nothing to
 //     list and when the command failed.
 //   - No connection string, password or secret is printed: everything that
-//     goes to stderr passes through redact. The one exception is the secret of
-//     a new client, once, on stdout.
+//     goes to stderr passes through redact. The one exception is a new
+//     secret of a client, once, on stdout.
 //   - Text from the database may be anybody's: control and invisible characters
 //     in it are replaced before they reach the terminal.
 

@@ -128,7 +128,6 @@ func TestBadAuthorizationParametersGoBackToTheApp(t *testing.T) {
 			{"A15 implicit", "response_type", "token", "unsupported_response_type"},
 			{"A15 hybrid", "response_type", "code id_token", "unsupported_response_type"},
 			{"A16 fragment", "response_mode", "fragment", "invalid_request"},
-			{"A16 form_post is off", "response_mode", "form_post", "invalid_request"},
 			{"A62 web_message", "response_mode", "web_message", "invalid_request"},
 			{"A17 no challenge", "code_challenge", "", "invalid_request"},
 			{"A18 plain", "code_challenge_method", "plain", "invalid_request"},
@@ -222,7 +221,7 @@ func TestA25AndA26LimitsAndMethods(t *testing.T) {
 			t.Errorf("A25 long body: %d", p.status)
 		}
 		for _, v := range []struct{ method, path, allow string }{
-			{"POST", "/authorize", "GET"}, {"HEAD", "/authorize", "GET"}, {"PUT", "/authorize", "GET"}, {"OPTIONS", "/authorize", "GET"},
+			{"HEAD", "/authorize", "GET, POST"}, {"PUT", "/authorize", "GET, POST"}, {"OPTIONS", "/authorize", "GET, POST"},
 			{"GET", "/token", "POST, OPTIONS"}, {"GET", "/revoke", "POST, OPTIONS"}, {"DELETE", "/userinfo", "GET, POST, OPTIONS"},
 			{"POST", "/jwks", "GET, HEAD, OPTIONS"}, {"POST", "/.well-known/openid-configuration", "GET, HEAD, OPTIONS"},
 			{"HEAD", "/interactions/x", "GET, POST"}, {"PUT", "/apps", "GET, POST"},

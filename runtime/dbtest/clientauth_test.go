@@ -81,7 +81,7 @@ func TestA65GrantTypes(t *testing.T) {
 	onEngines(t, func(t *testing.T, h *host) {
 		partner := h.newApp()
 		wantToken(t, "missing", partner.token(), 400, "invalid_request")
-		for _, grant := range []string{"password", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange"} {
+		for _, grant := range []string{"password", "implicit", "urn:ietf:params:oauth:grant-type:device_code", "urn:ietf:params:oauth:grant-type:token-exchange"} {
 			wantToken(t, grant, partner.token("grant_type", grant), 400, "unsupported_grant_type")
 		}
 		lacking := h.newApp(func(n *lockspire.NewClient) { n.GrantTypes = []string{"authorization_code"} })

@@ -470,7 +470,7 @@ func (a *app) token(pairs ...string) tokens {
 	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
 	switch a.AuthMethod {
 	case lockspire.AuthClientSecretBasic:
-		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(a.ID)+":"+url.QueryEscape(a.secret))))
+		header.Set("Authorization", a.basic())
 	case lockspire.AuthClientSecretPost:
 		form.Set("client_id", a.ID)
 		form.Set("client_secret", a.secret)
@@ -487,6 +487,22 @@ func (a *app) token(pairs ...string) tokens {
 		}
 	}
 	return a.h.postToken("", form.Encode(), header)
+}
+
+// basic is the app's Authorization header of client_secret_basic.
+func (a *app) basic() string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(a.ID)+":"+url.QueryEscape(a.secret)))
+}
+
+// post sends pairs as a form to an endpoint, with the app's own credentials.
+func (a *app) post(path string, pairs ...string) *httptest.ResponseRecorder {
+	a.h.t.Helper()
+	form := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		form.Add(pairs[i], pairs[i+1])
+	}
+	return send(a.h.provider, "POST", a.h.issuer+path, strings.NewReader(form.Encode()),
+		"Content-Type", "application/x-www-form-urlencoded", "Authorization", a.basic())
 }
 
 func (h *host) postToken(query, body string, header http.Header) tokens {

@@ -58,7 +58,7 @@ func TestA167MetadataIsServedInEveryPlaceAndNowhereElse(t *testing.T) {
 		for _, path := range []string{
 			"/.well-known/openid-configuration", "/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/lockspire/",
 			"/.well-known/oauth-protected-resource/api/x", "/.well-known/oauth-protected-resource/api2", "/lockspire/.well-known/oauth-authorization-server",
-			"/lockspire", "/lockspire/", "/lockspire/introspect", "/lockspire/register", "/lockspire/par", "/lockspire/end_session",
+			"/lockspire", "/lockspire/", "/lockspire/register", "/lockspire/par", "/lockspire/end_session",
 		} {
 			if w := send(p, "GET", origin+path, nil); w.Code != 404 {
 				t.Errorf("%s: %d, want 404", path, w.Code)

@@ -44,7 +44,7 @@ CREATE TABLE @.lockspire_keys (
     activated_at INTEGER,
     expires_at   INTEGER
 );
-CREATE UNIQUE INDEX lockspire_keys_one_active ON @.lockspire_keys (alg) WHERE state = 'active';
+CREATE UNIQUE INDEX lockspire_keys_one_each ON @.lockspire_keys (alg, state) WHERE state <> 'retiring';
 CREATE INDEX lockspire_keys_expires_at ON @.lockspire_keys (expires_at);
 
 CREATE TABLE @.lockspire_grants (
@@ -98,6 +98,7 @@ CREATE TABLE @.lockspire_families (
     scopes         TEXT NOT NULL,
     resources      TEXT NOT NULL,
     resource_named INTEGER NOT NULL DEFAULT 0,
+    claims         TEXT,
     created_at     INTEGER NOT NULL,
     expires_at     INTEGER NOT NULL,
     revoked_at     INTEGER,

@@ -45,7 +45,7 @@ CREATE TABLE lockspire_keys (
     activated_at BIGINT,
     expires_at   BIGINT
 );
-CREATE UNIQUE INDEX lockspire_keys_one_active ON lockspire_keys (alg) WHERE state = 'active';
+CREATE UNIQUE INDEX lockspire_keys_one_each ON lockspire_keys (alg, state) WHERE state <> 'retiring';
 CREATE INDEX lockspire_keys_expires_at ON lockspire_keys (expires_at);
 
 CREATE TABLE lockspire_grants (
@@ -99,6 +99,7 @@ CREATE TABLE lockspire_families (
     scopes         TEXT NOT NULL,
     resources      TEXT NOT NULL,
     resource_named INTEGER NOT NULL DEFAULT 0,
+    claims         TEXT,
     created_at     BIGINT NOT NULL,
     expires_at     BIGINT NOT NULL,
     revoked_at     BIGINT,

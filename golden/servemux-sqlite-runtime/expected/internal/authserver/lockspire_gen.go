@@ -83,11 +83,27 @@ func register(router *http.ServeMux, host Host, provider *lockspire.Provider) {
 		browser = host.Browser(provider)
 	}
 	// People come here: the application's session is read.
-	for _, path := range []string{"/authorize", "/interactions/{id}", "/apps"} {
+	for _, path := range []string{"/interactions/{id}", "/apps"} {
 		handle(router, MountPath+path, browser)
 	}
+	// A form of another site posts here without the session's cookie. The answer to that is a GET,
+	// which reads the session.
+	handle(router, MountPath+"/authorize", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			provider.ServeHTTP(w, r)
+			return
+		}
+		browser.ServeHTTP(w, r)
+	}))
 	// Programs come here: no cookie is read, and CSRF or login middleware would only break them.
-	for _, path := range []string{"/token", "/revoke", "/userinfo", "/jwks", "/.well-known/openid-configuration"} {
+	for _, path := range []string{
+		"/token",
+		"/revoke",
+		"/introspect",
+		"/userinfo",
+		"/jwks",
+		"/.well-known/openid-configuration",
+	} {
 		handle(router, MountPath+path, provider)
 	}
 	// Metadata that clients look for at the root of the host (RFC 8414 §3.1, RFC 9728 §3.1).
