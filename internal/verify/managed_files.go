@@ -39,7 +39,7 @@ var managedEdited = &Rule{
 			case errors.Is(err, fs.ErrNotExist):
 				f := p.report(p.manifestLine(file.Path), "the managed file %s is missing", file.Path)
 				f.Severity = p.weight(file.Path)
-				f.Fix = "lockspire upgrade --restore"
+				f.Fix = "lockspire install    # writes it again"
 			case err != nil:
 				p.unproven(p.manifestLine(file.Path), "the managed file %s cannot be read: %v", file.Path, err)
 			case manifest.Normalized(file.Path, data) != file.Normalized:
