@@ -28,6 +28,7 @@ type Facts struct {
 	Migrations   []MigrationDir // directories that a migration tool reads, most files first
 	Sessions     []Session      // session libraries in use
 	Mounts       []Mount        // existing calls to a generated Mount or MustMount
+	LostMounts   []Mount        // the same calls where the package of the module has no such function, or is not there
 	Providers    []Position     // existing direct calls to lockspire.New outside generated files (hand-written wiring)
 	Mains        []Main         // main packages of the module
 	GoMod        GoMod

@@ -64,6 +64,9 @@ func findMounts(ix *index) {
 	for _, c := range ix.all {
 		m, ok := c.obj.(*types.Func)
 		if !ok || m.Pkg() == nil {
+			if lost, ok := lostMount(ix, c); ok {
+				r.LostMounts = append(r.LostMounts, lost)
+			}
 			continue
 		}
 		if m.Pkg().Path() == RuntimeModule && m.Name() == "New" && m.Signature().Recv() == nil && !isOurs(c.unit.file) {
@@ -83,8 +86,28 @@ func findMounts(ix *index) {
 		}
 		r.Mounts = append(r.Mounts, mount)
 	}
-	slices.SortFunc(r.Mounts, func(a, b Mount) int { return comparePositions(a.Position, b.Position) })
+	for _, mounts := range [][]Mount{r.Mounts, r.LostMounts} {
+		slices.SortFunc(mounts, func(a, b Mount) int { return comparePositions(a.Position, b.Position) })
+	}
 	slices.SortFunc(r.Providers, comparePositions)
+}
+
+// lostMount recognises a call whose generated file was deleted: it resolves to nothing, and a second call beside it
+// would be one too many once the file is back.
+func lostMount(ix *index, c *call) (Mount, bool) {
+	sel, ok := ast.Unparen(c.expr.Fun).(*ast.SelectorExpr)
+	if !ok || c.obj != nil || sel.Sel.Name != "Mount" && sel.Sel.Name != "MustMount" {
+		return Mount{}, false
+	}
+	id, ok := sel.X.(*ast.Ident)
+	if !ok {
+		return Mount{}, false
+	}
+	pkg, ok := c.unit.pkg.TypesInfo.Uses[id].(*types.PkgName)
+	if !ok || !inModule(c.unit, pkg.Imported().Path()) {
+		return Mount{}, false
+	}
+	return Mount{Position: ix.repo.Position(c.expr.Pos()), Package: pkg.Imported().Path(), Callee: sel.Sel.Name, Func: c.fn.name()}, true
 }
 
 // prefixOf is the group prefix that all origins of a router agree on.

@@ -58,7 +58,7 @@ func (j *job) place(f templates.File, next *manifest.Manifest) (*plan.Refusal, e
 		return nil, err
 	}
 	if j.recorded != nil {
-		if entry := j.recorded.File(f.Path); entry != nil && (change.Before != nil || owner == plan.Host) {
+		if entry := j.recorded.File(f.Path); entry != nil && (change.Before != nil || owner == plan.Host && !j.packageGone()) {
 			return nil, nil
 		}
 	}
@@ -75,6 +75,12 @@ func (j *job) place(f templates.File, next *manifest.Manifest) (*plan.Refusal, e
 	}
 	next.Put(manifest.NewFile(f.Path, owner, f.Template, f.Content))
 	return nil, j.base(f.Path, f.Content)
+}
+
+// packageGone reports whether the host deleted the package as a whole, to start over: a single file of its own that is
+// missing was deleted on purpose, but without any the managed ones do not compile.
+func (j *job) packageGone() bool {
+	return j.repo.PackageAt(j.in.Package) == nil
 }
 
 // base plans the copy that a later upgrade compares an edited file with. Of a host's own file too: when its template

@@ -122,9 +122,11 @@ func (j *job) unfitPlace() plan.Refusals {
 	return nil
 }
 
-// wired reports whether the call is there already, by whatever name and formatting.
+// wired reports whether the call is there already, by whatever name and formatting, also where what it calls was
+// deleted: this run writes that again.
 func (j *job) wired() bool {
-	return slices.ContainsFunc(j.repo.Mounts, func(m hostrepo.Mount) bool { return m.Package == j.in.ImportPath() })
+	ours := func(m hostrepo.Mount) bool { return m.Package == j.in.ImportPath() }
+	return slices.ContainsFunc(j.repo.Mounts, ours) || slices.ContainsFunc(j.repo.LostMounts, ours)
 }
 
 func (j *job) chooseLogin() {

@@ -188,7 +188,7 @@ func (j *job) found() []string {
 	case templates.MigrationsPrint:
 		add("migrations", "printed as SQL")
 	}
-	for _, m := range j.repo.Mounts {
+	for _, m := range slices.Concat(j.repo.Mounts, j.repo.LostMounts) {
 		if m.Package == j.in.ImportPath() {
 			add("wired", "%s in %s, %s:%d", m.Callee, m.Func, m.File, m.Line)
 		}

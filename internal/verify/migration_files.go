@@ -25,7 +25,7 @@ var migrationMissing = &Rule{
 	run: func(p *pass) {
 		for _, m := range p.recordedMigrations() {
 			if _, ok := p.migrationFile(m); !ok {
-				p.report(p.manifestLine(m.Path), "the migration %s is missing", m.Path).Fix = "git checkout -- " + m.Path + "    # or lockspire upgrade --restore"
+				p.report(p.manifestLine(m.Path), "the migration %s is missing", m.Path).Fix = "git checkout -- " + m.Path
 			}
 		}
 	},
