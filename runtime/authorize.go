@@ -239,7 +239,9 @@ func (p *Provider) readAuthRequest(ctx context.Context, client Client, query par
 		return nil, &oauthError{code: "unauthorized_client", description: "The client may not use the authorization code grant."}
 	}
 	// RFC 7636 §4.4.1; "plain", also by leaving the method out, is refused.
-	if query.get("code_challenge_method") != "S256" || !validChallenge(query.get("code_challenge")) {
+	method, challenge := query.get("code_challenge_method"), query.get("code_challenge")
+	without := client.mayOmitPKCE() && method == "" && challenge == ""
+	if !without && (method != "S256" || !validChallenge(challenge)) {
 		return nil, badRequest("A code_challenge with method S256 is required.")
 	}
 

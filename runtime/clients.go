@@ -45,6 +45,10 @@ type Client struct {
 	// the server of: it may introspect access tokens that are meant for them,
 	// whoever's they are (RFC 7662). Only an operator sets it.
 	IntrospectsFor []string
+	// PKCEOptional lets a confidential client leave code_challenge out, for old
+	// software that cannot send one. Only an operator sets it. Then its
+	// redirect_uri is mandatory at the token endpoint.
+	PKCEOptional bool
 	// URI, PolicyURI and TOSURI are https links shown on the consent page.
 	URI, PolicyURI, TOSURI string
 
@@ -83,6 +87,8 @@ type NewClient struct {
 	// neither GrantTypes nor RedirectURIs gets no grant types: a resource
 	// server that asks for no tokens itself.
 	IntrospectsFor []string
+	// PKCEOptional defaults to false.
+	PKCEOptional bool
 	// URI, PolicyURI and TOSURI default to "".
 	URI, PolicyURI, TOSURI string
 }

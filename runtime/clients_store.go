@@ -27,6 +27,7 @@ type clientMetadata struct {
 	TOSURI    string `json:"tos_uri,omitempty"`
 
 	IntrospectsFor []string `json:"introspects_for,omitempty"`
+	PKCEOptional   bool     `json:"pkce_optional,omitempty"`
 }
 
 func (c *Clients) create(ctx context.Context, n NewClient) (Client, string, error) {
@@ -35,8 +36,8 @@ func (c *Clients) create(ctx context.Context, n NewClient) (Client, string, erro
 		ID: newID("client_"), Name: n.Name, AuthMethod: n.AuthMethod, RedirectURIs: n.RedirectURIs,
 		GrantTypes: n.GrantTypes, Scopes: n.Scopes, Resources: n.Resources, IDTokenAlg: n.IDTokenAlg,
 		Trusted: n.Trusted, URI: n.URI, PolicyURI: n.PolicyURI, TOSURI: n.TOSURI,
-		IntrospectsFor: n.IntrospectsFor,
-		CreatedAt:      stored(now), UpdatedAt: stored(now),
+		IntrospectsFor: n.IntrospectsFor, PKCEOptional: n.PKCEOptional,
+		CreatedAt: stored(now), UpdatedAt: stored(now),
 	}
 	fillClientDefaults(&client)
 	if err := validateClient(client); err != nil {
@@ -48,6 +49,9 @@ func (c *Clients) create(ctx context.Context, n NewClient) (Client, string, erro
 	}
 	e := newEvent(now, "client.created")
 	e.ClientID = client.ID
+	if client.PKCEOptional {
+		e.Detail = map[string]string{"pkce": "optional"}
+	}
 	err := c.store.write(ctx, func(t tx) error {
 		if err := insertClient(ctx, t, client); err != nil {
 			return err
@@ -122,6 +126,9 @@ func validateClient(c Client) error {
 		if tokens, err := parseScope(scope); err != nil || len(tokens) != 1 || tokens[0] != scope {
 			refuse("Scopes", "%q is not one scope token (RFC 6749 §3.3)", scope)
 		}
+	}
+	if c.PKCEOptional && !c.Confidential() {
+		refuse("PKCEOptional", "a client without a secret has nothing else that ties a code to it (RFC 9700 §2.1.1)")
 	}
 	for _, resource := range c.IntrospectsFor {
 		if _, ok := resourceKey(resource); !ok {
@@ -203,7 +210,7 @@ func insertClient(ctx context.Context, t tx, c Client) error {
 		}
 		lists[i] = string(encoded)
 	}
-	metadata, err := json.Marshal(clientMetadata{URI: c.URI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI, IntrospectsFor: c.IntrospectsFor})
+	metadata, err := json.Marshal(clientMetadata{URI: c.URI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI, IntrospectsFor: c.IntrospectsFor, PKCEOptional: c.PKCEOptional})
 	if err != nil {
 		return err
 	}
@@ -246,7 +253,7 @@ func scanClient(scan func(...any) error) (Client, error) {
 		}
 	}
 	c.URI, c.PolicyURI, c.TOSURI, c.IntrospectsFor = meta.URI, meta.PolicyURI, meta.TOSURI, meta.IntrospectsFor
-	c.Trusted = trusted != 0
+	c.Trusted, c.PKCEOptional = trusted != 0, meta.PKCEOptional
 	c.CreatedAt, c.UpdatedAt, c.DisabledAt = fromMicros(created), fromMicros(updated), fromMicros(disabled)
 	return c, nil
 }

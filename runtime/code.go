@@ -118,14 +118,19 @@ func (p *Provider) loadCode(ctx context.Context, presented string) (storedCode, 
 }
 
 // unproven says what the request lacks to be the rightful client's, or "". The
-// redirect URI may be left out, since PKCE ties the request to the code
-// (OAuth 2.1 §10.2).
+// redirect URI may be left out where PKCE ties the request to the code (OAuth
+// 2.1 §10.2). A verifier for a code without challenge is a downgrade: somebody
+// took the challenge out of the client's request (RFC 9700 §4.8).
 func (c storedCode) unproven(client Client, form params) string {
 	switch {
 	case c.clientID != client.ID:
 		return "client"
 	case form.get("redirect_uri") != "" && form.get("redirect_uri") != c.redirectURI:
 		return "redirect_uri"
+	case c.challenge == "" && form.get("redirect_uri") == "":
+		return "redirect_uri"
+	case c.challenge == "" && form.get("code_verifier") == "" && client.mayOmitPKCE():
+		return ""
 	case !verifierMatches(form.get("code_verifier"), c.challenge):
 		return "code_verifier"
 	}

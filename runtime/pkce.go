@@ -10,6 +10,10 @@ import (
 // characters (RFC 7636 §4.2).
 func validChallenge(s string) bool { return tokenShaped(s) }
 
+// mayOmitPKCE reports whether the client's secret and redirect URI may stand in
+// for a code challenge.
+func (c Client) mayOmitPKCE() bool { return c.PKCEOptional && c.Confidential() }
+
 // verifierMatches reports whether verifier is well formed and hashes to
 // challenge (RFC 7636 §4.1, §4.6). It compares in constant time.
 func verifierMatches(verifier, challenge string) bool {

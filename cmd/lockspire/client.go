@@ -54,6 +54,7 @@ func newClientCreate(t *terminal) *cobra.Command {
 	flags.StringArrayVar(&o.Resources, "resource", nil, "`<url>` of an API the client may ask tokens for; repeat (default all)")
 	flags.StringArrayVar(&o.IntrospectsFor, "introspects-for", nil, "`<url>` of an API that this client serves, so that it may introspect tokens for it; repeat")
 	flags.StringVar(&o.IDTokenAlg, "id-token-alg", "", "`<alg>` of ID tokens, RS256 (default) or ES256")
+	flags.BoolVar(&o.PKCEOptional, "pkce-optional", false, "the client's software cannot send a code_challenge; weaker, for clients with a secret only")
 	flags.BoolVar(&o.Trusted, "trusted", false, "you vouch for the client: consent is remembered, prompt=none works")
 	flags.BoolVar(&o.json, "json", false, "print JSON, with the names of RFC 7591")
 	return cmd
@@ -123,7 +124,7 @@ func (o *clientCreate) returnsPeople() bool {
 func inFlags(err error) string {
 	text := err.Error()
 	for _, f := range [][2]string{{"Name", "name"}, {"AuthMethod", "auth-method"}, {"RedirectURIs", "redirect-uri"}, {"GrantTypes", "grant-type"},
-		{"Scopes", "scope"}, {"Resources", "resource"}, {"IDTokenAlg", "id-token-alg"}, {"IntrospectsFor", "introspects-for"}} {
+		{"Scopes", "scope"}, {"Resources", "resource"}, {"IDTokenAlg", "id-token-alg"}, {"IntrospectsFor", "introspects-for"}, {"PKCEOptional", "pkce-optional"}} {
 		text = strings.ReplaceAll("\n"+text, "\n"+f[0]+": ", "\n--"+f[1]+": ")[1:]
 	}
 	return text
@@ -147,6 +148,9 @@ func printCreated(t *terminal, c lockspire.Client, secret, issuer string) error 
 		[]string{"id_token_signed_response_alg", c.IDTokenAlg})
 	if len(c.Resources) > 0 {
 		rows = append(rows, []string{"resource", strings.Join(c.Resources, " ")})
+	}
+	if c.PKCEOptional {
+		rows = append(rows, []string{"pkce", "optional"})
 	}
 	if len(c.IntrospectsFor) > 0 {
 		rows = append(rows, []string{"introspects_for", strings.Join(c.IntrospectsFor, " ")})
@@ -172,6 +176,9 @@ func clientJSON(c lockspire.Client) map[string]any {
 	}
 	if len(c.Resources) > 0 {
 		out["resources"] = c.Resources
+	}
+	if c.PKCEOptional {
+		out["pkce_optional"] = true
 	}
 	if len(c.IntrospectsFor) > 0 {
 		out["introspects_for"] = c.IntrospectsFor
@@ -227,6 +234,9 @@ func printClients(t *terminal, clients []lockspire.Client) error {
 			state = "disabled " + c.DisabledAt.UTC().Format(time.DateOnly)
 		} else if c.Trusted {
 			state = "live, trusted"
+		}
+		if c.PKCEOptional {
+			state += ", PKCE optional"
 		}
 		scopes := append([]string(nil), c.Scopes...)
 		sort.Strings(scopes)

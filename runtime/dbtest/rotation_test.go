@@ -63,11 +63,13 @@ func (h *host) key(alg, state string) string {
 	return kids[0]
 }
 
-// tended is a host whose next keys are there.
+// tended is a host whose next keys are there and published: the rows come
+// first, and Run must not be stopped between the two.
 func tended(h *host) *host {
 	h.t.Helper()
 	runUntil(h.t.(*testing.T), h.provider, "a next key for each algorithm", func() bool {
-		return len(h.keys("ES256", lockspire.KeyNext)) == 1 && len(h.keys("RS256", lockspire.KeyNext)) == 1
+		next := append(h.keys("ES256", lockspire.KeyNext), h.keys("RS256", lockspire.KeyNext)...)
+		return len(next) == 2 && len(h.published()) == 4
 	})
 	return h
 }
