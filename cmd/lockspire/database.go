@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,8 +141,15 @@ func databaseRefusal(err error, next string) error {
 	case errors.As(err, &server):
 		what += fmt.Sprintf("%s (SQLSTATE %s)", server.Message, server.Code)
 	case errors.As(err, &connect):
-		// Its own text has user and database as well; the cause is enough.
-		what += strings.Join(strings.Fields(connect.Unwrap().Error()), " ")
+		// Its own text has user and database as well; the cause is enough, once:
+		// it has a line for each address, and for each with and without TLS.
+		var causes []string
+		for line := range strings.Lines(connect.Unwrap().Error()) {
+			if line = strings.TrimSpace(line); !slices.Contains(causes, line) {
+				causes = append(causes, line)
+			}
+		}
+		what += strings.Join(causes, "; ")
 	default:
 		what += err.Error()
 	}
