@@ -180,6 +180,14 @@ func TestMissingChecksumIsNamedWithItsCommand(t *testing.T) {
 	}
 }
 
+func TestUnknownDirectiveIsNamedWithItsLine(t *testing.T) {
+	dir := expand(t, archive("go.mod", goMod+"\nrequired x v1.0.0\n", "main.go", tinyMux))
+	rs := refused(t, dir, 3, "unknown directive: required", "go mod edit -json")
+	if len(rs) != 1 || rs[0].Path != "go.mod" || rs[0].Line != 5 {
+		t.Errorf("%v", rs)
+	}
+}
+
 func TestWhatTheGoCommandSaysIsOneLine(t *testing.T) {
 	got := goMessage("err: exit status 1: stderr: go: a@v1 requires\n\tb@v2: no such module; to add it:\n\tgo get b\n")
 	if want := "go: a@v1 requires b@v2: no such module; to add it: go get b"; got != want {

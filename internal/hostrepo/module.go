@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -131,7 +132,7 @@ func (m *module) noModule(ctx context.Context, opts Options) error {
 func (m *module) parseGoMod(data []byte) error {
 	f, err := modfile.ParseLax("go.mod", data, nil)
 	if err != nil || f.Module == nil {
-		r := &plan.Refusal{Exit: 3, Path: "go.mod", What: "go.mod does not parse", Next: "go mod edit -json"}
+		r := &plan.Refusal{Exit: 3, Path: "go.mod", What: "does not parse", Next: "go mod edit -json"}
 		var list modfile.ErrorList
 		if errors.As(err, &list) && len(list) > 0 {
 			r.Line, r.Col = list[0].Pos.Line, list[0].Pos.LineRune
@@ -259,6 +260,8 @@ func (m *module) buildFlags(tags []string) []string {
 	return flags
 }
 
+var goModLine = regexp.MustCompile(`errors parsing (?:\S*/)?go\.mod:\s+(?:\S*/)?go\.mod:(\d+): (.*)`)
+
 // loadRefusal turns a failure of the whole load into one with a way out.
 func (m *module) loadRefusal(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -274,6 +277,10 @@ func (m *module) loadRefusal(ctx context.Context, err error) error {
 		}
 	case strings.Contains(text, "updates to go.mod needed"):
 		r.Path, r.What, r.Next = "go.mod", "go.mod is not up to date with the code", "go mod tidy"
+	case goModLine.MatchString(text): // in what ParseLax lets pass
+		at := goModLine.FindStringSubmatch(text)
+		r.Path, r.What, r.Next = "go.mod", "does not parse: "+at[2], "go mod edit -json"
+		r.Line, _ = strconv.Atoi(at[1])
 	case strings.Contains(text, "missing go.sum entry"):
 		r.Path, r.What, r.Next = "go.sum", "lacks a checksum that go.mod calls for", "go mod tidy"
 	}

@@ -119,6 +119,8 @@ func covers(name, path string) bool {
 // have seen.
 func (g *gitState) refusals(p *Plan, env Env) Refusals {
 	var rs Refusals
+	ignored := map[string][]string{} // by rule
+	var rules []string
 	for _, c := range p.ordered() {
 		mark := g.mark(c.Path)
 		if c.Before != nil && mark != "" && !env.AllowDirty && !isVendor(c.Path) {
@@ -129,9 +131,19 @@ func (g *gitState) refusals(p *Plan, env Env) Refusals {
 			rs = append(rs, &Refusal{Exit: 1, Path: c.Path, What: what, Next: "git add " + c.Path + " && git commit   # or run again with --allow-dirty"})
 		}
 		if rule := g.ignored[c.Path]; rule != "" && !env.AllowIgnored {
-			rs = append(rs, &Refusal{Exit: 1, Path: c.Path, What: "git ignores this path (" + rule + "), so it would never be committed",
-				Next: "git check-ignore -v " + c.Path + "   # or run again with --allow-ignored"})
+			if ignored[rule] == nil {
+				rules = append(rules, rule)
+			}
+			ignored[rule] = append(ignored[rule], c.Path)
 		}
+	}
+	for _, rule := range rules { // a rule that takes a directory is one fault, not twenty
+		paths := ignored[rule]
+		what := "git ignores this path (" + rule + "), so it would never be committed"
+		if n := len(paths) - 1; n > 0 {
+			what = fmt.Sprintf("git ignores this path and %d more of the plan (%s), so they would never be committed", n, rule)
+		}
+		rs = append(rs, &Refusal{Exit: 1, Path: paths[0], What: what, Next: "git check-ignore -v " + paths[0] + "   # or run again with --allow-ignored"})
 	}
 	return rs
 }
