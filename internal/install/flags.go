@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"golang.org/x/mod/semver"
 
+	"github.com/lockspire/lockspire/internal/hostrepo"
 	"github.com/lockspire/lockspire/internal/plan"
 	"github.com/lockspire/lockspire/templates"
 )
@@ -116,16 +116,12 @@ func packageName(name string) bool {
 // moduleRoot finds the nearest go.mod, so that an interrupted run can be dealt with before anything is loaded. A
 // directory without one is left to hostrepo, which explains workspaces.
 func moduleRoot(dir string) (string, error) {
+	if root := hostrepo.FindRoot(dir); root != "" {
+		return root, nil
+	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", &plan.Refusal{Exit: 3, What: "the current directory is gone", Next: "cd into the module"}
 	}
-	for at := abs; ; at = filepath.Dir(at) {
-		if info, err := os.Stat(filepath.Join(at, "go.mod")); err == nil && info.Mode().IsRegular() {
-			return at, nil
-		}
-		if at == filepath.Dir(at) {
-			return abs, nil
-		}
-	}
+	return abs, nil
 }

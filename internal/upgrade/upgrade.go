@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/mod/semver"
 
+	"github.com/lockspire/lockspire/internal/hostrepo"
 	"github.com/lockspire/lockspire/internal/manifest"
 	"github.com/lockspire/lockspire/internal/plan"
 	"github.com/lockspire/lockspire/templates"
@@ -143,14 +144,10 @@ func ModuleRoot(dir string) (string, error) {
 	if info, err := os.Stat(abs); err != nil || !info.IsDir() {
 		return "", &plan.Refusal{Exit: 3, What: fmt.Sprintf("%s is not a directory", filepath.ToSlash(dir)), Next: "give -C the directory of the module"}
 	}
-	for at := abs; ; at = filepath.Dir(at) {
-		if info, err := os.Stat(filepath.Join(at, "go.mod")); err == nil && info.Mode().IsRegular() {
-			return at, nil
-		}
-		if at == filepath.Dir(at) {
-			return "", &plan.Refusal{Exit: 3, What: "there is no go.mod in this directory or above it", Next: "run lockspire inside the host's module, or give its directory with -C"}
-		}
+	if root := hostrepo.FindRoot(abs); root != "" {
+		return root, nil
 	}
+	return "", &plan.Refusal{Exit: 3, What: "there is no go.mod in this directory or above it", Next: "run lockspire inside the host's module, or give its directory with -C"}
 }
 
 // refuseDowngrade stops a command that would render files older than the ones
