@@ -220,7 +220,7 @@ func (j *job) warnings() []string {
 	}
 	for _, w := range slices.Concat(j.router.Wrappers, j.router.Uses) {
 		if name := strings.ToLower(w.Func); strings.Contains(name, "csrf") || strings.Contains(name, "nosurf") {
-			out = append(out, fmt.Sprintf("%s:%d %s guards the whole router. Clients POST to %[4]s/token, %[4]s/revoke, %[4]s/introspect and %[4]s/authorize without its token: exempt exactly these",
+			out = append(out, fmt.Sprintf("%s:%d %s guards the whole router. Clients POST to %[4]s/token, %[4]s/revoke, %[4]s/introspect, %[4]s/userinfo and %[4]s/authorize without its token: exempt exactly these",
 				w.File, w.Line, w.Func, strings.TrimSuffix(j.in.MountPath, "/")))
 		}
 	}
