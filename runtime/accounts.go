@@ -170,3 +170,35 @@ func SafeReturnTo(returnTo, fallback string) string {
 	}
 	return returnTo
 }
+
+// currentAccount asks the host who is signed in. No account is nil; an error
+// is ErrAccountGone, or a fault of which nothing may be concluded.
+func (p *Provider) currentAccount(r *http.Request) (*Account, error) {
+	account, err := p.config.Accounts.CurrentAccount(r)
+	switch {
+	case errors.Is(err, ErrNotSignedIn), errors.Is(err, ErrSignInIncomplete):
+		return nil, nil
+	case errors.Is(err, ErrAccountGone):
+		return nil, ErrAccountGone
+	case err != nil:
+		return nil, hostFault(err)
+	case account.Subject == "" || len(account.Subject) > 255 || !clean(account.Subject):
+		return nil, hostFault(errors.New("CurrentAccount returned an account whose Subject is not 1 to 255 bytes of text"))
+	}
+	return &account, nil
+}
+
+// accountBySubject asks the host whether the account behind subject still exists.
+// It returns ErrAccountGone, or a fault.
+func (p *Provider) accountBySubject(ctx context.Context, subject string) (Account, error) {
+	account, err := p.config.Accounts.AccountBySubject(ctx, subject)
+	switch {
+	case errors.Is(err, ErrAccountGone):
+		return Account{}, ErrAccountGone
+	case err != nil:
+		return Account{}, hostFault(err)
+	case account.Subject != subject:
+		return Account{}, hostFault(errors.New("AccountBySubject returned another account"))
+	}
+	return account, nil
+}
