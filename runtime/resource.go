@@ -100,10 +100,17 @@ func (p *Provider) requestedResources(client Client, requested []string) (resour
 // audience is the aud claim of an access token under a family. A resource
 // named at the token endpoint, or one of them named at authorization, is the
 // only audience; where the client named none, its token for the default
-// resource is also good for the issuer's own userinfo endpoint.
+// resource is also good for the issuer's own userinfo endpoint. A client that
+// named one gets a token for userinfo by naming the issuer: openid stands for
+// that access (OIDC Core §5.3), and one token is for one resource (RFC 8707
+// §2.2).
 func (p *Provider) audience(f family, requested []string, scopes []string) ([]string, error) {
 	if len(requested) > 0 {
-		matched, err := matchResources(requested, f.resources)
+		allowed := f.resources
+		if slices.Contains(scopes, scopeOpenID) {
+			allowed = union(allowed, []string{p.config.Issuer})
+		}
+		matched, err := matchResources(requested, allowed)
 		if err != nil {
 			return nil, err
 		}

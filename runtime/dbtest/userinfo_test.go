@@ -153,3 +153,27 @@ func TestUserinfoAndAppsRunOnAPoolOfOneConnection(t *testing.T) {
 		runFor(t, p, 0)
 	})
 }
+
+// Userinfo is what openid allows, also to a client that named an API: it asks
+// for one token for each (RFC 8707 §2.2).
+func TestIssuerNamedAsResourceGivesATokenForUserinfoAlone(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		partner := h.newApp()
+		api := h.server.URL
+		code := partner.code("scope", "openid notes:read offline_access", "resource", api)
+		got := partner.redeem(code)
+		admits := func(name string, token tokens, wantUserinfo, wantAPI int) {
+			t.Helper()
+			userinfo, _ := h.bearer("/lockspire/userinfo", token.Access)
+			if api := h.api(token.Access); userinfo != wantUserinfo || api != wantAPI {
+				t.Errorf("%s: userinfo %d, API %d (%s)", name, userinfo, api, token.raw)
+			}
+		}
+		admits("for the API", got, 401, 200)
+		admits("for userinfo", partner.refresh(got.Refresh, "resource", h.issuer), 200, 401)
+		wantToken(t, "both", partner.refresh(got.Refresh, "resource", h.issuer, "resource", api), 400, "invalid_target")
+		wantToken(t, "without openid", partner.refresh(got.Refresh, "resource", h.issuer, "scope", "notes:read"), 400, "invalid_target")
+		plain := partner.redeem(partner.code("scope", "notes:read", "resource", api))
+		wantToken(t, "never openid", partner.refresh(plain.Refresh, "resource", h.issuer), 400, "invalid_target")
+	})
+}
