@@ -221,11 +221,21 @@ func (h *host) database() string {
 	return "file:" + filepath.Join(h.dir, "ledger.db") + "?_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)"
 }
 
-// register makes a client with the command and returns its id and secret.
+// in is the same running host for a subtest.
+func (h *host) in(t *testing.T) *host {
+	return &host{t: t, cli: h.cli, dir: h.dir, url: h.url, issuer: h.issuer, env: h.env}
+}
+
+// register makes a client that people sign in through.
 func (h *host) register(args ...string) (id, secret string) {
 	h.t.Helper()
-	out := h.command(h.dir, h.cli, append([]string{"client", "create", "--json",
-		"--scope", "openid", "--scope", "profile", "--scope", "offline_access"}, args...)...)
+	return h.newClient(append([]string{"--scope", "openid", "--scope", "profile", "--scope", "offline_access"}, args...)...)
+}
+
+// newClient makes a client with the command and returns its id and secret.
+func (h *host) newClient(args ...string) (id, secret string) {
+	h.t.Helper()
+	out := h.command(h.dir, h.cli, append([]string{"client", "create", "--json"}, args...)...)
 	var created struct {
 		ID     string `json:"client_id"`
 		Secret string `json:"client_secret"`

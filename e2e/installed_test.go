@@ -9,15 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	"golang.org/x/oauth2"
-
-	lockspire "github.com/lockspire/lockspire/runtime"
-	"github.com/lockspire/lockspire/runtime/lockspiretest"
 )
 
 // installed is one host of testdata with Lockspire installed, per engine.
@@ -36,7 +30,13 @@ var installedHosts = []installed{
 		name: "shop", main: ".", router: "internal/web/router.go",
 		edits: []edit{
 			{"internal/authserver/config.go", "	DB *sql.DB\n", "	DB *sql.DB\n\n	SignedIn func(r *http.Request) (lockspire.Account, bool)\n", 1},
-			{"internal/web/router.go", "authserver.Host{DB: db}", "authserver.Host{DB: db, SignedIn: signedIn}", 1},
+			{"internal/web/router.go", "if _, err := authserver.Mount(mux, authserver.Host{DB: db}); err", "provider, err := authserver.Mount(mux, authserver.Host{DB: db, SignedIn: signedIn})\n	if err", 1},
+			{"internal/web/router.go", `	mux.HandleFunc("GET /", `, `	mux.Handle("GET /api/notes", provider.Protect(lockspire.ForResource(authserver.API()), lockspire.RequireScope("notes:read"))(
+		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Write([]byte("the notes"))
+		})))
+	mux.HandleFunc("GET /", `, 1},
+			{"internal/web/router.go", "import (\n", "import (\n	lockspire \"github.com/lockspire/lockspire/runtime\"\n", 1},
 			{"internal/web/session.go", "\nvar form =", `
 func signedIn(r *http.Request) (lockspire.Account, bool) {
 	s, ok := Current(r)
@@ -53,6 +53,13 @@ var form =`, 1},
 	},
 	{
 		name: "clinic", main: "./cmd/app", router: "internal/server/server.go",
+		edits: []edit{
+			{"internal/server/server.go", "authserver.MustMount(s.router, authserver.Host{Pool: s.pool})\r\n", `provider := authserver.MustMount(s.router, authserver.Host{Pool: s.pool})
+	api := provider.Protect(lockspire.ForResource(authserver.API()), lockspire.RequireScope("notes:read"))
+	s.router.With(api).Get("/api/notes", func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("the notes")) })
+`, 1},
+			{"internal/server/server.go", "import (\r\n", "import (\n	lockspire \"github.com/lockspire/lockspire/runtime\"\n", 1},
+		},
 		database: func(t *testing.T, h *host) (string, string) {
 			database := newDatabase(t)
 			applyGoose(t, database, filepath.Join(h.dir, "db", "migrations"))
@@ -61,17 +68,20 @@ var form =`, 1},
 	},
 }
 
-// TestGoOIDCCompletesTheFlowOnAnInstalledHost installs into a ServeMux host on
-// SQLite and a chi host on PostgreSQL, and signs in to each with
-// coreos/go-oidc and x/oauth2.
-func TestGoOIDCCompletesTheFlowOnAnInstalledHost(t *testing.T) {
-	for _, app := range installedHosts {
-		t.Run(app.name, func(t *testing.T) {
-			h := app.start(t)
-			id, secret := h.register("--name", "go-oidc", "--redirect-uri", "https://client.example/callback")
-			completeFlow(t, h, id, secret)
-		})
-	}
+// apiEdits declare an API of the host's own, with a scope and an identifier,
+// beside the default resource.
+var apiEdits = []edit{
+	{"internal/authserver/config.go", "			{Name: \"profile\",", "			{Name: \"notes:read\", Title: \"Read your notes\"},\n			{Name: \"profile\",", 1},
+	{"internal/authserver/config.go", "		Secrets:  secrets,\n", `		Secrets:  secrets,
+		Resources: []lockspire.Resource{
+			{Identifier: strings.TrimSuffix(issuer, MountPath), Name: "Everything else"},
+			{Identifier: API(), Name: "Notes", Scopes: []string{"notes:read"}},
+		},
+`, 1},
+	{"internal/authserver/config.go", "// secretsFor reads", `// API identifies what third parties call.
+func API() string { return strings.TrimSuffix(os.Getenv("LOCKSPIRE_ISSUER"), MountPath) + "/api" }
+
+// secretsFor reads`, 1},
 }
 
 // start installs, checks that the router's file only gained lines, fills in
@@ -90,7 +100,7 @@ func (app installed) start(t *testing.T) *host {
 	}
 	onlyGainsLines(t, string(before), string(after))
 	h.fillIn(app.name + "-filled")
-	for _, e := range app.edits {
+	for _, e := range append(apiEdits, app.edits...) {
 		h.edit(e.file, e.old, e.new, e.times)
 	}
 	h.command(h.dir, h.cli, "verify")
@@ -116,100 +126,6 @@ func onlyGainsLines(t *testing.T, before, after string) {
 	if len(kept) > 0 {
 		t.Errorf("the line %q is gone or changed", kept[0])
 	}
-}
-
-// completeFlow is a relying party as its library's documentation writes one.
-func completeFlow(t *testing.T, h *host, id, secret string) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	provider, err := oidc.NewProvider(ctx, h.issuer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config := oauth2.Config{
-		ClientID: id, ClientSecret: secret, RedirectURL: "https://client.example/callback",
-		Endpoint: provider.Endpoint(), Scopes: []string{oidc.ScopeOpenID, "profile", oidc.ScopeOfflineAccess},
-	}
-	state, nonce, verifier := rand.Text(), rand.Text(), oauth2.GenerateVerifier()
-	answer := signInAndAllow(t, h, config.AuthCodeURL(state, oidc.Nonce(nonce), oauth2.S256ChallengeOption(verifier)))
-	if answer.Get("state") != state || answer.Get("iss") != h.issuer {
-		t.Fatalf("the answer is %v", answer)
-	}
-	token, err := config.Exchange(ctx, answer.Get("code"), oauth2.VerifierOption(verifier))
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkIDToken(t, ctx, provider, id, token, nonce)
-
-	info, err := provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var claims struct{ Name string }
-	if err := info.Claims(&claims); err != nil || info.Subject != "user-7" || claims.Name != "Alice" {
-		t.Errorf("userinfo is %q %q (%v)", info.Subject, claims.Name, err)
-	}
-
-	expired := &oauth2.Token{RefreshToken: token.RefreshToken, Expiry: time.Now().Add(-time.Minute)}
-	refreshed, err := config.TokenSource(ctx, expired).Token()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if refreshed.AccessToken == token.AccessToken || refreshed.RefreshToken == token.RefreshToken {
-		t.Error("refresh returned a token that was there before")
-	}
-	checkIDToken(t, ctx, provider, id, refreshed, "")
-}
-
-func checkIDToken(t *testing.T, ctx context.Context, provider *oidc.Provider, clientID string, token *oauth2.Token, nonce string) {
-	t.Helper()
-	raw, _ := token.Extra("id_token").(string)
-	idToken, err := provider.Verifier(&oidc.Config{ClientID: clientID}).Verify(ctx, raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if idToken.Subject != "user-7" || idToken.Nonce != nonce {
-		t.Errorf("the ID token has sub %q and nonce %q, want user-7 and %q", idToken.Subject, idToken.Nonce, nonce)
-	}
-	if err := idToken.VerifyAccessToken(token.AccessToken); err != nil {
-		t.Errorf("at_hash: %v", err)
-	}
-}
-
-// signInAndAllow is the person: sign in at the host, allow the client.
-func signInAndAllow(t *testing.T, h *host, authorize string) url.Values {
-	t.Helper()
-	browser := lockspiretest.Open(t, h.url)
-	page, err := browser.Get(authorize)
-	if err != nil {
-		t.Fatal(err)
-	}
-	form := page.Form("password")
-	if form == nil {
-		t.Fatalf("the browser is on %s (%d), not at sign-in", page.URL, page.Status)
-	}
-	if page, err = form.Submit("user", "alice", "password", "wonderland"); err != nil {
-		t.Fatal(err)
-	}
-	consent := page.Form(lockspire.FieldDecision)
-	for _, f := range page.Forms() {
-		for _, button := range f.Buttons {
-			if button.Value == lockspire.DecisionApprove {
-				consent = f
-			}
-		}
-	}
-	if consent == nil {
-		t.Fatalf("the browser is on %s (%d), not at consent", page.URL, page.Status)
-	}
-	if page, err = consent.Submit(lockspire.FieldDecision, lockspire.DecisionApprove); err != nil {
-		t.Fatal(err)
-	}
-	target := page.Leaving()
-	if target == nil {
-		t.Fatalf("the browser stays on %s (%d)", page.URL, page.Status)
-	}
-	return target.Query()
 }
 
 // newDatabase creates a PostgreSQL database for the test and returns its URL.
