@@ -195,8 +195,10 @@ func (k *Keys) remove(ctx context.Context, kid string, fresh *keyRow) (string, e
 // replaceActive makes another key for alg sign, and returns its kid.
 func (t tx) replaceActive(ctx context.Context, alg string, fresh *keyRow, now time.Time) (string, error) {
 	var kid string
+	// The second condition on the state is for SQLite, which compares it with
+	// that of the partial index by its text.
 	err := t.queryRow(ctx, `UPDATE @.lockspire_keys SET state = 'active', activated_at = $1
-		WHERE alg = $2 AND state = 'next' RETURNING kid`, micros(now), alg).Scan(&kid)
+		WHERE alg = $2 AND state = 'next' AND state <> 'retiring' RETURNING kid`, micros(now), alg).Scan(&kid)
 	if !errors.Is(err, sql.ErrNoRows) {
 		return kid, err
 	}

@@ -3,6 +3,7 @@ package lockspire
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -23,27 +24,32 @@ const sweepBatch = 500
 // differ (A183), and a token has a minute of leeway.
 const sweepMargin = 5 * time.Minute
 
-// sweeps are the deletions, children before parents. Each finds its rows by
-// the index on expires_at, which for codes and refresh tokens is the family's
-// absolute end: until then even a used one is evidence of replay (A181). A
-// grant goes only after its last family. Audit rows are kept.
-var sweeps = []struct{ table, statement string }{
-	{"keys", `DELETE FROM @.lockspire_keys WHERE kid IN
-		(SELECT kid FROM @.lockspire_keys WHERE expires_at < $1 AND state = 'retiring' ORDER BY expires_at LIMIT $2)`},
-	{"interactions", `DELETE FROM @.lockspire_interactions WHERE id_hash IN
-		(SELECT id_hash FROM @.lockspire_interactions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)`},
-	{"revoked_tokens", `DELETE FROM @.lockspire_revoked_tokens WHERE jti IN
-		(SELECT jti FROM @.lockspire_revoked_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)`},
-	{"codes", `DELETE FROM @.lockspire_codes WHERE hash IN
-		(SELECT hash FROM @.lockspire_codes WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)`},
-	{"refresh_tokens", `DELETE FROM @.lockspire_refresh_tokens WHERE id IN
-		(SELECT id FROM @.lockspire_refresh_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)`},
-	{"families", `DELETE FROM @.lockspire_families WHERE id IN
-		(SELECT id FROM @.lockspire_families WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)`},
-	{"grants", `DELETE FROM @.lockspire_grants WHERE id IN
-		(SELECT g.id FROM @.lockspire_grants g WHERE g.expires_at < $1
-			AND NOT EXISTS (SELECT 1 FROM @.lockspire_families f WHERE f.grant_id = g.id)
-			ORDER BY g.expires_at LIMIT $2)`},
+// sweeps are the tables with rows that end, children before parents. Each finds
+// its rows by the index on expires_at, which for codes and refresh tokens is
+// the family's absolute end: until then even a used one is evidence of replay
+// (A181). A grant goes only after its last family. Audit rows are kept.
+var sweeps = []struct{ table, key, only string }{
+	{"keys", "kid", "AND state = 'retiring'"},
+	{"interactions", "id_hash", ""},
+	{"revoked_tokens", "jti", ""},
+	{"codes", "hash", ""},
+	{"refresh_tokens", "id", ""},
+	{"families", "id", ""},
+	// A subquery that yields a value is asked for each row; PostgreSQL would
+	// turn NOT EXISTS into a join that reads every family.
+	{"grants", "id", "AND (SELECT 1 FROM @.lockspire_families f WHERE f.grant_id = lockspire_grants.id LIMIT 1) IS NULL"},
+}
+
+// sweepStatement deletes at most $2 rows of a table that ended before $1. What
+// PostgreSQL finds for IN it joins, reading the whole table where the batch
+// seems large; an array it looks up by the primary key.
+func sweepStatement(dialect Dialect, table, key, only string) string {
+	in := "= ANY (ARRAY(%s))"
+	if dialect == SQLite {
+		in = "IN (%s)"
+	}
+	over := fmt.Sprintf("SELECT %s FROM @.lockspire_%s WHERE expires_at < $1 %s ORDER BY expires_at LIMIT $2", key, table, only)
+	return fmt.Sprintf("DELETE FROM @.lockspire_%s WHERE %s "+in, table, key, over)
 }
 
 // sweep deletes what is over, in batches, until nothing is left or ctx ends.
@@ -51,10 +57,11 @@ var sweeps = []struct{ table, statement string }{
 func (p *Provider) sweep(ctx context.Context) error {
 	before := micros(p.now().Add(-sweepMargin))
 	for _, sweep := range sweeps {
+		statement := sweepStatement(p.store.dialect, sweep.table, sweep.key, sweep.only)
 		for {
 			var deleted int64
 			err := p.store.write(ctx, func(t tx) error {
-				result, err := t.exec(ctx, sweep.statement, before, sweepBatch)
+				result, err := t.exec(ctx, statement, before, sweepBatch)
 				if err != nil {
 					return err
 				}
