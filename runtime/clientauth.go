@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -145,8 +146,15 @@ func (p *Provider) provenClient(ctx context.Context, presented credentials) (Cli
 			return Client{}, presented.refuse()
 		}
 	}
-	if unknown || !client.DisabledAt.IsZero() || client.AuthMethod != presented.method {
+	if unknown || !client.DisabledAt.IsZero() {
 		return Client{}, presented.refuse()
+	}
+	if client.AuthMethod != presented.method {
+		// The answer does not say so, but the log does: client libraries
+		// differ in the method they choose by themselves.
+		refusal := presented.refuse()
+		refusal.cause = fmt.Errorf("%s is registered for %s and used %s", client.ID, client.AuthMethod, presented.method)
+		return Client{}, refusal
 	}
 	return client, nil
 }

@@ -199,3 +199,21 @@ func TestA176AndA187SecretsAreNowhere(t *testing.T) {
 		}
 	})
 }
+
+// What the client is not told, its operator can read: libraries choose between
+// header and body by themselves.
+func TestWrongMethodIsInTheLogAndNotInTheAnswer(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		partner := h.newApp()
+		inBody := *partner
+		inBody.AuthMethod = lockspire.AuthClientSecretPost
+		got := inBody.token("grant_type", "refresh_token", "refresh_token", "x")
+		inBody.secret = "wrong"
+		if wrong := inBody.token("grant_type", "refresh_token", "refresh_token", "x"); wrong.raw != got.raw || got.status != 401 || got.Error != "invalid_client" {
+			t.Errorf("right secret %s, wrong secret %s", got.raw, wrong.raw)
+		}
+		if want := partner.ID + " is registered for client_secret_basic and used client_secret_post"; strings.Count(h.logs.String(), want) != 1 {
+			t.Errorf("the log does not say once %q:\n%s", want, h.logs)
+		}
+	})
+}
