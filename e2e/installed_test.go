@@ -31,12 +31,12 @@ var installedHosts = []installed{
 		edits: []edit{
 			{"internal/authserver/config.go", "	DB *sql.DB\n", "	DB *sql.DB\n\n	SignedIn func(r *http.Request) (lockspire.Account, bool)\n", 1},
 			{"internal/web/router.go", "if _, err := authserver.Mount(mux, authserver.Host{DB: db}); err", "provider, err := authserver.Mount(mux, authserver.Host{DB: db, SignedIn: signedIn})\n	if err", 1},
-			{"internal/web/router.go", `	mux.HandleFunc("GET /", `, `	mux.Handle("GET /api/notes", provider.Protect(lockspire.ForResource(authserver.API()), lockspire.RequireScope("notes:read"))(
-		http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Write([]byte("the notes"))
-		})))
+			{"internal/web/router.go", `	mux.HandleFunc("GET /", `, `	api := provider.Protect(lockspire.ForResource(authserver.API()), lockspire.RequireScope("notes:read"))
+	mux.Handle("GET /api/notes", api(http.HandlerFunc(notes.Read)))
+	mux.Handle("GET /api", api(http.HandlerFunc(notes.MCP)))
+	mux.Handle("POST /api", api(http.HandlerFunc(notes.MCP)))
 	mux.HandleFunc("GET /", `, 1},
-			{"internal/web/router.go", "import (\n", "import (\n	lockspire \"github.com/lockspire/lockspire/runtime\"\n", 1},
+			{"internal/web/router.go", "import (\n", "import (\n	\"example.com/shop/internal/notes\"\n	lockspire \"github.com/lockspire/lockspire/runtime\"\n", 1},
 			{"internal/web/session.go", "\nvar form =", `
 func signedIn(r *http.Request) (lockspire.Account, bool) {
 	s, ok := Current(r)
@@ -56,9 +56,10 @@ var form =`, 1},
 		edits: []edit{
 			{"internal/server/server.go", "authserver.MustMount(s.router, authserver.Host{Pool: s.pool})\r\n", `provider := authserver.MustMount(s.router, authserver.Host{Pool: s.pool})
 	api := provider.Protect(lockspire.ForResource(authserver.API()), lockspire.RequireScope("notes:read"))
-	s.router.With(api).Get("/api/notes", func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("the notes")) })
+	s.router.With(api).Get("/api/notes", notes.Read)
+	s.router.With(api).HandleFunc("/api", notes.MCP)
 `, 1},
-			{"internal/server/server.go", "import (\r\n", "import (\n	lockspire \"github.com/lockspire/lockspire/runtime\"\n", 1},
+			{"internal/server/server.go", "import (\r\n", "import (\n	\"example.com/clinic/internal/notes\"\n	lockspire \"github.com/lockspire/lockspire/runtime\"\n", 1},
 		},
 		database: func(t *testing.T, h *host) (string, string) {
 			database := newDatabase(t)

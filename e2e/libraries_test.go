@@ -18,6 +18,8 @@ func TestClientLibrariesCompleteTheirFlowsOnAnInstalledHost(t *testing.T) {
 				run  func(t *testing.T, h *host)
 			}{
 				{"coreos go-oidc and x oauth2", goOIDC},
+				{"zitadel rp and rs", zitadelRP},
+				{"Go MCP SDK", goMCP},
 				{"npm openid-client", openidClient},
 				{"npm oauth4webapi", oauth4webapi},
 			} {
