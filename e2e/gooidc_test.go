@@ -73,7 +73,6 @@ func checkIDToken(t *testing.T, ctx context.Context, provider *oidc.Provider, cl
 	}
 }
 
-
 // actAsService gets a token in the client's own name, for the host's API.
 func actAsService(t *testing.T, h *host, id, secret string) {
 	t.Helper()

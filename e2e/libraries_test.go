@@ -1,6 +1,11 @@
 package e2e
 
-import "testing"
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
 
 // callbackURL is where client libraries wait. Nothing listens there: what the
 // person's browser would have brought is handed to the library.
@@ -22,6 +27,7 @@ func TestClientLibrariesCompleteTheirFlowsOnAnInstalledHost(t *testing.T) {
 				{"Go MCP SDK", goMCP},
 				{"npm openid-client", openidClient},
 				{"npm oauth4webapi", oauth4webapi},
+				{"npm modelcontextprotocol client", npmMCP},
 			} {
 				t.Run(library.name, func(t *testing.T) { library.run(t, h.in(t)) })
 			}
@@ -29,11 +35,47 @@ func TestClientLibrariesCompleteTheirFlowsOnAnInstalledHost(t *testing.T) {
 	}
 }
 
+// TestClientDocsNameTheVersionsThatAreTested compares with what go.mod and
+// package.json pin.
+func TestClientDocsNameTheVersionsThatAreTested(t *testing.T) {
+	read := func(name string) string {
+		t.Helper()
+		content, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	docs, pinned := read("../docs/clients.md"), read("go.mod")+read("package.json")
+	for documented, pin := range map[string]string{
+		"coreos/go-oidc":               "github.com/coreos/go-oidc/v3 v",
+		"golang.org/x/oauth2":          "golang.org/x/oauth2 v",
+		"zitadel/oidc":                 "github.com/zitadel/oidc/v3 v",
+		"modelcontextprotocol/go-sdk":  "github.com/modelcontextprotocol/go-sdk v",
+		"openid-client":                `"openid-client": "`,
+		"oauth4webapi":                 `"oauth4webapi": "`,
+		"@modelcontextprotocol/client": `"@modelcontextprotocol/client": "`,
+	} {
+		version := regexp.MustCompile(regexp.QuoteMeta(pin) + `(\d+\.\d+)\.`).FindStringSubmatch(pinned)
+		if version == nil {
+			t.Errorf("%s is not pinned", documented)
+		} else if !strings.Contains(docs, documented+" "+version[1]) {
+			t.Errorf("docs/clients.md does not say %s %s", documented, version[1])
+		}
+	}
+}
+
+// goOIDC leaves it to x/oauth2 to find out how a client authenticates: it tries
+// the header first, and with another registration the body after that.
 func goOIDC(t *testing.T, h *host) {
 	id, secret := h.register("--name", "go-oidc", "--redirect-uri", callbackURL)
 	completeFlow(t, h, id, secret)
-	id, secret = h.newClient("--name", "go-oidc service", "--grant-type", "client_credentials", "--scope", "notes:read")
-	actAsService(t, h, id, secret)
+	id, _ = h.register("--name", "go-oidc without a secret", "--public", "--redirect-uri", callbackURL)
+	completeFlow(t, h, id, "")
+	for _, method := range []string{"client_secret_basic", "client_secret_post"} {
+		id, secret = h.newClient("--name", "service", "--auth-method", method, "--grant-type", "client_credentials", "--scope", "notes:read")
+		actAsService(t, h, id, secret)
+	}
 }
 
 // openidClient has a client with a secret, and a service that posts its own.
@@ -56,4 +98,12 @@ func oauth4webapi(t *testing.T, h *host) {
 	h.node(t, "oauth4webapi.mjs", s,
 		"challenge", "resource metadata", "discovery, both forms", "iss", "wrong verifier", "code with resource", "ID token",
 		"API", "JWT access token", "userinfo", "refresh, twice", "introspection", "revocation", "unknown scope", "unknown resource", "client credentials")
+}
+
+// npmMCP has a secret, which the SDK sends as the client is registered.
+func npmMCP(t *testing.T, h *host) {
+	var s settings
+	s.Client.ID, s.Client.Secret = h.newClient("--name", "TypeScript MCP", "--redirect-uri", callbackURL,
+		"--scope", "notes:read", "--scope", "offline_access")
+	h.node(t, "mcp.mjs", s, "challenge, metadata, request", "other issuer", "tool", "refresh, twice", "new authorization")
 }

@@ -19,11 +19,24 @@ import (
 // registered without one.
 const loopbackURL = "http://127.0.0.1:33418/callback"
 
-// goMCP is a native MCP client whose id an operator gave it. It knows nothing
-// but the address of the API: the first answer there says where to go.
+// goMCP is a native client, and one with a secret, which the SDK sends in the
+// body.
 func goMCP(t *testing.T, h *host) {
-	id, _ := h.newClient("--name", "Go MCP", "--public", "--redirect-uri", "http://127.0.0.1/callback",
-		"--scope", "notes:read", "--scope", "offline_access")
+	for _, method := range []string{lockspire.AuthNone, lockspire.AuthClientSecretPost} {
+		id, secret := h.newClient("--name", "Go MCP", "--auth-method", method, "--redirect-uri", "http://127.0.0.1/callback",
+			"--scope", "notes:read", "--scope", "offline_access")
+		credentials := &oauthex.ClientCredentials{ClientID: id, Issuer: h.issuer}
+		if secret != "" {
+			credentials.ClientSecretAuth = &oauthex.ClientSecretAuth{ClientSecret: secret}
+		}
+		completeMCP(t, h, credentials)
+	}
+}
+
+// completeMCP knows who it is, and nothing else but the address of the API: the
+// first answer there says where to go.
+func completeMCP(t *testing.T, h *host, credentials *oauthex.ClientCredentials) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 
@@ -31,7 +44,7 @@ func goMCP(t *testing.T, h *host) {
 	var config *oauth2.Config
 	var token *oauth2.Token
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
-		PreregisteredClient: &oauthex.ClientCredentials{ClientID: id, Issuer: h.issuer},
+		PreregisteredClient: credentials,
 		RedirectURL:         loopbackURL,
 		RequestRefreshToken: true,
 		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
