@@ -1,7 +1,6 @@
 package dbtest
 
 import (
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -12,8 +11,6 @@ import (
 	"strings"
 	"testing"
 )
-
-var updateDocs = flag.Bool("update", false, "rewrite the tables of docs/conformance.md")
 
 const conformanceDocs = "../../docs/conformance.md"
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"flag"
 	"fmt"
 	"html"
 	"log/slog"
@@ -16,6 +17,9 @@ import (
 
 	lockspire "github.com/lockspire/lockspire/runtime"
 )
+
+// updateDocs rewrites the tables of docs/ that the tests that are run compare.
+var updateDocs = flag.Bool("update", false, "rewrite the tables of docs/ that these tests compare")
 
 // host is a small web application with users and sessions that embeds a
 // provider, on a TLS server of its own.

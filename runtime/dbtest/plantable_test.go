@@ -1,7 +1,6 @@
 package dbtest
 
 import (
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -17,8 +16,6 @@ import (
 
 	lockspire "github.com/lockspire/lockspire/runtime"
 )
-
-var updatePlans = flag.Bool("update", false, "write the table of statements into docs/storage.md")
 
 const (
 	planDoc   = "../../docs/storage.md"
@@ -191,8 +188,8 @@ func checkPlanDoc(t *testing.T, table string) {
 		t.Fatalf("%s has no place for the table of statements", planDoc)
 	}
 	switch {
-	case !*updatePlans && planGist(old) == planGist(table):
-	case *updatePlans:
+	case !*updateDocs && planGist(old) == planGist(table):
+	case *updateDocs:
 		if err := os.WriteFile(planDoc, []byte(before+planBegin+table+planEnd+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
