@@ -168,7 +168,22 @@ func SafeReturnTo(returnTo, fallback string) string {
 	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil {
 		return fallback
 	}
+	if strings.Contains(u.Path, "//") && dotSegments(u.Path) {
+		// "/..//evil.example" is a path of this origin, but not any more once a
+		// script or a proxy has resolved it.
+		return fallback
+	}
 	return returnTo
+}
+
+// dotSegments reports whether a decoded path has a "." or ".." segment.
+func dotSegments(path string) bool {
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // currentAccount asks the host who is signed in. No account is nil; an error
