@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,6 +59,19 @@ type authRequest struct {
 	// when none was seen).
 	NeedFresh    bool  `json:"need_fresh,omitempty"`
 	SeenAuthTime int64 `json:"seen_auth_time,omitempty"`
+}
+
+// parseAuthRequest reads a request from its row.
+func parseAuthRequest(stored string) (*authRequest, error) {
+	var q *authRequest
+	err := json.Unmarshal([]byte(stored), &q)
+	if err == nil && (q == nil || q.ClientID == "" || q.RedirectURI == "") {
+		err = errors.New("it names no client or redirect URI")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a stored authorization request: %w", err)
+	}
+	return q, nil
 }
 
 func (q *authRequest) target() *redirectTarget {

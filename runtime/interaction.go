@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 )
@@ -101,8 +100,8 @@ func (p *Provider) loadInteraction(r *http.Request, id string) (*interaction, er
 	if err != nil {
 		return nil, p.store.fault(err)
 	}
-	if err := json.Unmarshal([]byte(request), &i.request); err != nil {
-		return nil, fmt.Errorf("reading a stored authorization request: %w", err)
+	if i.request, err = parseAuthRequest(request); err != nil {
+		return nil, err
 	}
 	i.pin.subject, i.pin.epoch, i.pin.grantID, i.pin.secretID = subject.String, epoch.String, grantID.String, secretID.String
 	i.pin.until, i.expiresAt = fromMicros(until), time.UnixMicro(expires)

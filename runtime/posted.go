@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -69,10 +68,10 @@ func (p *Provider) takePosted(ctx context.Context, id string) (Client, *authRequ
 	if err != nil {
 		return Client{}, nil, err
 	}
-	var request authRequest
-	if err := json.Unmarshal([]byte(stored), &request); err != nil {
-		return Client{}, nil, fmt.Errorf("reading a stored authorization request: %w", err)
+	request, err := parseAuthRequest(stored)
+	if err != nil {
+		return Client{}, nil, err
 	}
 	client, err := p.liveClient(ctx, clientID)
-	return client, &request, err
+	return client, request, err
 }
