@@ -27,6 +27,8 @@ func TestClientLibrariesCompleteTheirFlowsOnAnInstalledHost(t *testing.T) {
 				{"Go MCP SDK", goMCP},
 				{"npm openid-client", openidClient},
 				{"npm oauth4webapi", oauth4webapi},
+				{"npm oauth4webapi in Chromium", spa},
+				{"form_post in Chromium", formPost},
 				{"npm modelcontextprotocol client", npmMCP},
 			} {
 				t.Run(library.name, func(t *testing.T) { library.run(t, h.in(t)) })
