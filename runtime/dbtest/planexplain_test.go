@@ -23,7 +23,7 @@ type enginePlan struct {
 // explainPostgres runs the statement with its parameters and takes it back, and
 // asks again for the plan that a prepared statement gets once the server stops
 // looking at parameters.
-func (c *planConn) explainPostgres(ctx context.Context, query string, args []driver.NamedValue) (plan enginePlan, err error) {
+func (c *spiedConn) explainPostgres(ctx context.Context, query string, args []driver.NamedValue) (plan enginePlan, err error) {
 	begin, end := []string{"SAVEPOINT planned"}, []string{"ROLLBACK TO SAVEPOINT planned", "RELEASE SAVEPOINT planned"}
 	if !c.inTx {
 		begin, end = []string{"BEGIN"}, []string{"ROLLBACK"}
@@ -51,7 +51,7 @@ func (c *planConn) explainPostgres(ctx context.Context, query string, args []dri
 	return plan, errors.Join(err, c.planExec(ctx, "DEALLOCATE planned"))
 }
 
-func (c *planConn) planExec(ctx context.Context, statements ...string) error {
+func (c *spiedConn) planExec(ctx context.Context, statements ...string) error {
 	for _, statement := range statements {
 		if _, err := c.Conn.(driver.ExecerContext).ExecContext(ctx, statement, nil); err != nil {
 			return fmt.Errorf("%s: %w", statement, err)
@@ -61,7 +61,7 @@ func (c *planConn) planExec(ctx context.Context, statements ...string) error {
 }
 
 // planRows returns the last column of each row.
-func (c *planConn) planRows(ctx context.Context, query string, args []driver.NamedValue) ([]string, error) {
+func (c *spiedConn) planRows(ctx context.Context, query string, args []driver.NamedValue) ([]string, error) {
 	rows, err := c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ type postgresNode struct {
 	Plans    []postgresNode
 }
 
-func (c *planConn) planRead(ctx context.Context, plan *enginePlan, query string, args []driver.NamedValue) error {
+func (c *spiedConn) planRead(ctx context.Context, plan *enginePlan, query string, args []driver.NamedValue) error {
 	text, err := c.planRows(ctx, query, args)
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ var (
 )
 
 // explainSQLite reads the plan; SQLite runs nothing for it.
-func (c *planConn) explainSQLite(ctx context.Context, query string, args []driver.NamedValue) (enginePlan, error) {
+func (c *spiedConn) explainSQLite(ctx context.Context, query string, args []driver.NamedValue) (enginePlan, error) {
 	var plan enginePlan
 	steps, err := c.planRows(ctx, "EXPLAIN QUERY PLAN "+query, args)
 	for _, step := range steps {

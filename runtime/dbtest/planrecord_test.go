@@ -36,13 +36,11 @@ type planned struct {
 	flaws   map[string]bool
 }
 
-// planRecorder is a database/sql connector that keeps every statement on the
-// lockspire_* tables, and has the engine explain each before it is run, with
-// the same parameters, in the same transaction.
+// planRecorder keeps every statement on the lockspire_* tables, and has the
+// engine explain each before it is run, with the same parameters, in the same
+// transaction.
 type planRecorder struct {
 	engine lockspire.Dialect
-	dsn    string
-	driver driver.Driver
 
 	mu   sync.Mutex
 	use  string
@@ -55,20 +53,8 @@ type planRecorder struct {
 // newPlanRecorder returns a recorder and a pool that it listens on.
 func newPlanRecorder(t *testing.T, engine lockspire.Dialect, dsn string) (*planRecorder, *sql.DB) {
 	t.Helper()
-	r := &planRecorder{engine: engine, dsn: dsn, driver: openDSN(t, engine, dsn).Driver(), use: forOperator, seen: map[string]*planned{}}
-	db := sql.OpenDB(r)
-	t.Cleanup(func() { db.Close() })
-	return r, db
-}
-
-func (r *planRecorder) Driver() driver.Driver { return r.driver }
-
-func (r *planRecorder) Connect(context.Context) (driver.Conn, error) {
-	conn, err := r.driver.Open(r.dsn)
-	if err != nil {
-		return nil, err
-	}
-	return &planConn{Conn: conn, r: r}, nil
+	r := &planRecorder{engine: engine, use: forOperator, seen: map[string]*planned{}}
+	return r, openSpied(t, engine, dsn, r.record)
 }
 
 // during says what the statements of fn are sent for.
@@ -83,51 +69,6 @@ func (r *planRecorder) during(use string, fn func()) {
 	r.mu.Unlock()
 }
 
-// planConn is a driver's connection whose statements are recorded.
-type planConn struct {
-	driver.Conn
-	r    *planRecorder
-	inTx bool
-}
-
-func (c *planConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	c.record(ctx, query, args)
-	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
-}
-
-func (c *planConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	c.record(ctx, query, args)
-	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
-}
-
-func (c *planConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	tx, err := c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
-	c.inTx = err == nil
-	return &planTx{Tx: tx, c: c}, err
-}
-
-func (c *planConn) CheckNamedValue(value *driver.NamedValue) error {
-	if checker, ok := c.Conn.(driver.NamedValueChecker); ok {
-		return checker.CheckNamedValue(value)
-	}
-	return driver.ErrSkip
-}
-
-func (c *planConn) ResetSession(ctx context.Context) error {
-	if resetter, ok := c.Conn.(driver.SessionResetter); ok {
-		return resetter.ResetSession(ctx)
-	}
-	return nil
-}
-
-type planTx struct {
-	driver.Tx
-	c *planConn
-}
-
-func (t *planTx) Commit() error   { t.c.inTx = false; return t.Tx.Commit() }
-func (t *planTx) Rollback() error { t.c.inTx = false; return t.Tx.Rollback() }
-
 var (
 	planVerb  = regexp.MustCompile(`^\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b`)
 	planSpace = regexp.MustCompile(`\s+`)
@@ -136,16 +77,15 @@ var (
 
 // record keeps query and its plan. Schema changes are no statement of a
 // running server.
-func (c *planConn) record(ctx context.Context, query string, args []driver.NamedValue) {
+func (r *planRecorder) record(ctx context.Context, c *spiedConn, query string, args []driver.NamedValue) error {
 	if !strings.Contains(query, "lockspire_") || !planVerb.MatchString(query) {
-		return
+		return nil
 	}
 	caller := planCaller()
 	if caller == "" {
-		return
+		return nil
 	}
 	text := planList.ReplaceAllString(planSpace.ReplaceAllString(query, " "), "IN (…)")
-	r := c.r
 	r.mu.Lock()
 	rows := r.rows
 	p := r.seen[text]
@@ -156,7 +96,7 @@ func (c *planConn) record(ctx context.Context, query string, args []driver.Named
 	p.uses[r.use] = true
 	r.mu.Unlock()
 	if rows == 0 {
-		return
+		return nil
 	}
 	explain := c.explainPostgres
 	if r.engine == lockspire.SQLite {
@@ -178,6 +118,7 @@ func (c *planConn) record(ctx context.Context, query string, args []driver.Named
 			p.flaws[flaw] = true
 		}
 	}
+	return nil
 }
 
 const planPackage = "github.com/lockspire/lockspire/runtime."
