@@ -157,7 +157,7 @@ func (p *Provider) logRefusal(r *http.Request, e *oauthError) {
 		attrs = append(attrs, slog.String("client_id", info.clientID))
 	}
 	if e.cause != nil {
-		attrs = append(attrs, slog.String("cause", e.cause.Error()))
+		attrs = append(attrs, slog.String("cause", redactedCause(r, e.cause)))
 	}
 	switch {
 	case errors.Is(e.cause, ErrNotWired):

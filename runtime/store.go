@@ -65,15 +65,32 @@ type tx struct {
 }
 
 func (t tx) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return t.r.ExecContext(ctx, t.s.sql(query), args...)
+	result, err := t.r.ExecContext(ctx, t.s.sql(query), args...)
+	return result, redactArgs(err, args)
 }
 
 func (t tx) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.r.QueryContext(ctx, t.s.sql(query), args...)
+	rows, err := t.r.QueryContext(ctx, t.s.sql(query), args...)
+	return rows, redactArgs(err, args)
 }
 
-func (t tx) queryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.r.QueryRowContext(ctx, t.s.sql(query), args...)
+func (t tx) queryRow(ctx context.Context, query string, args ...any) oneRow {
+	return oneRow{row: t.r.QueryRowContext(ctx, t.s.sql(query), args...), args: args}
+}
+
+// oneRow is a sql.Row whose error does not quote its statement's parameters.
+type oneRow struct {
+	row  *sql.Row
+	args []any
+}
+
+// Scan is sql.Row's.
+func (r oneRow) Scan(targets ...any) error {
+	err := r.row.Scan(targets...)
+	if err == nil || errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	return redactArgs(err, r.args)
 }
 
 // claimed reports whether a conditional statement changed exactly one row:

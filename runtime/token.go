@@ -101,7 +101,7 @@ const familyColumns = `f.id, f.grant_id, f.client_id, f.subject, f.sid, f.acr, f
 const familyLive = `f.revoked_at IS NULL AND g.revoked_at IS NULL AND c.disabled_at IS NULL`
 
 // scanFamily reads more, then familyColumns.
-func scanFamily(row *sql.Row, now time.Time, more ...any) (family, error) {
+func scanFamily(row oneRow, now time.Time, more ...any) (family, error) {
 	var f family
 	var sid, acr, nonce, amr, claims sql.NullString
 	var scopes, resources string
