@@ -272,16 +272,18 @@ func (p *Provider) admit(ctx context.Context, token string, demands protection) 
 	if !claims.clientOnly() {
 		p.lastUse.note(live.grantID, live.lastUsed, p.now())
 	}
+	scopes := strings.Fields(claims.scope)
 	return &AccessToken{
 		Subject:   live.subject,
 		ClientID:  claims.clientID,
 		GrantID:   live.grantID,
-		Scopes:    strings.Fields(claims.scope),
+		Scopes:    scopes,
 		Audience:  claims.audience,
 		IssuedAt:  claims.issuedAt,
 		ExpiresAt: claims.expiresAt,
 
 		ClientOnly: claims.clientOnly(),
+		goodFor:    p.hierarchy.with(scopes),
 		claims:     live.claims,
 	}, nil
 }

@@ -81,8 +81,8 @@ type Account struct {
 
 // ClaimsRequest says which claims the client may see and where they go.
 type ClaimsRequest struct {
-	// Scopes are the granted scopes, "profile" and "email" among them (OIDC
-	// Core §5.4).
+	// Scopes are the granted scopes and what they imply, "profile" and "email"
+	// among them (OIDC Core §5.4).
 	Scopes []string
 	// ClientID is the client that will see the claims.
 	ClientID string
@@ -95,7 +95,7 @@ type ClaimsRequest struct {
 	IDToken bool
 }
 
-// Has reports whether scope was granted.
+// Has reports whether scope was granted, by itself or with a wider one.
 func (c ClaimsRequest) Has(scope string) bool {
 	for _, s := range c.Scopes {
 		if s == scope {

@@ -16,7 +16,9 @@ type approval struct {
 	client      Client
 	request     *authRequest
 	scopes      []string
-	account     Account
+	// allowed is the same as the consent that is kept with the grant.
+	allowed consent
+	account Account
 	// grantID names a grant that has to be live still. "" lets the approval
 	// begin one.
 	grantID string
@@ -29,7 +31,7 @@ type approval struct {
 
 func (p *Provider) newApproval(client Client, request *authRequest, account Account, scopes []string) *approval {
 	a := &approval{
-		client: client, request: request, scopes: scopes, account: account,
+		client: client, request: request, scopes: scopes, allowed: p.consentTo(request, scopes), account: account,
 		at: p.now(), familyID: newID("fam_"), newGrantID: newID("grant_"),
 	}
 	a.event = newEvent(a.at, "consent.approved")
@@ -134,8 +136,7 @@ func (t tx) approveGrant(ctx context.Context, a *approval) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	allowed := a.request.consent(a.scopes)
-	first, err := consents{allowed}.encode()
+	first, err := consents{a.allowed}.encode()
 	if err != nil {
 		return "", err
 	}
@@ -155,10 +156,10 @@ func (t tx) approveGrant(ctx context.Context, a *approval) (string, error) {
 		return grantID, nil
 	}
 	have, err := parseConsents(haveConsents)
-	if err != nil || have.cover(allowed) {
+	if err != nil || have.cover(a.allowed) {
 		return grantID, err
 	}
-	return grantID, t.growGrant(ctx, grantID, haveScopes, haveResources, have.with(allowed), a)
+	return grantID, t.growGrant(ctx, grantID, haveScopes, haveResources, have.with(a.allowed), a)
 }
 
 // growGrant adds what a allows to a grant, whose consents are now all.

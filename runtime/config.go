@@ -108,6 +108,14 @@ type Scope struct {
 	// Optional says that the user may untick this scope on the consent page.
 	// Defaults to false.
 	Optional bool
+	// Implies names scopes that come with this one, so that "notes:write" can
+	// stand for "notes:read" too: Protect and Claims honour it, and so does
+	// narrowing at a refresh. What the implied ones imply comes along. Each is
+	// in the catalogue and is neither "openid" nor "offline_access"; a circle is
+	// refused. Tokens carry the scopes that were granted, not what they imply,
+	// so a new entry here widens the tokens that are out already. Defaults to
+	// none.
+	Implies []string
 }
 
 // Resource is a protected API (RFC 8707, RFC 9728).

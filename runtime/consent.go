@@ -38,12 +38,34 @@ func (p *Provider) showConsent(w http.ResponseWriter, r *http.Request, i *intera
 		Resources: p.describeResources(i.request.Resources),
 		Claims:    i.request.Claims.names(),
 	}
-	for _, scope := range p.inCatalogueOrder(i.request.Scopes) {
-		page.Scopes = append(page.Scopes, ConsentScope{Scope: scope, Granted: slices.Contains(grant.scopes, scope.Name)})
-	}
+	page.Scopes = p.consentScopes(i.request, union(grant.scopes, grant.consents.shown()))
 	page.Nonce = p.page(w)
 	p.config.Pages.Consent(w, r, page)
 	return nil
+}
+
+// consentScopes are the scopes that a page asks about. One that comes with
+// another that cannot be unticked is no question of its own: it is shown as part
+// of that one.
+func (p *Provider) consentScopes(request *authRequest, allowed []string) []ConsentScope {
+	var settled []string
+	for _, name := range request.Scopes {
+		if scope, _ := p.scope(name); !scope.Optional {
+			settled = union(settled, p.hierarchy[name])
+		}
+	}
+	var shown []ConsentScope
+	for _, scope := range p.inCatalogueOrder(request.Scopes) {
+		if slices.Contains(settled, scope.Name) {
+			continue
+		}
+		shown = append(shown, ConsentScope{
+			Scope:    scope,
+			Includes: p.inCatalogueOrder(p.hierarchy[scope.Name]),
+			Granted:  subset(p.hierarchy.with([]string{scope.Name}), allowed),
+		})
+	}
+	return shown
 }
 
 func (p *Provider) storePin(ctx context.Context, i *interaction, pinned pin) error {
@@ -128,8 +150,10 @@ func (p *Provider) decide(w http.ResponseWriter, r *http.Request, id string) err
 }
 
 // readDecision checks the form's fields and returns the scopes it grants:
-// those that cannot be unticked, and the ticked ones. A field that is no part
-// of what was shown means that the form was tampered with.
+// those that cannot be unticked, the ticked ones, and those that come with
+// either, since leaving them out of the answer would not keep them from the
+// client. A field that is no part of what was shown means that the form was
+// tampered with.
 func (p *Provider) readDecision(request *authRequest, form params) ([]string, error) {
 	if err := form.check(append([]string{FieldToken, FieldDecision}, foreignFields...)...); err != nil {
 		return nil, err
@@ -155,7 +179,8 @@ func (p *Provider) readDecision(request *authRequest, form params) ([]string, er
 			granted = append(granted, name)
 		}
 	}
-	return granted, nil
+	goodFor := p.hierarchy.with(granted)
+	return slices.DeleteFunc(slices.Clone(request.Scopes), func(name string) bool { return !slices.Contains(goodFor, name) }), nil
 }
 
 // abort ends an interaction whose form was tampered with.

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
-// introspection is RFC 7662 §2.2. The zero value is what everybody gets who
+// introspection is RFC 7662 §2.2. The scope is all that the token is good for:
+// who asks has no catalogue to look up what a scope implies. The zero value is what everybody gets who
 // may not know more, and it says nothing else: unknown, expired, revoked and
 // another client's token cannot be told apart.
 type introspection struct {
@@ -102,7 +104,7 @@ func (p *Provider) introspectRefresh(ctx context.Context, client Client, token s
 		return introspection{}, nil
 	}
 	return introspection{
-		Active: true, Scope: joinScopes(f.scopes), ClientID: f.clientID, Subject: f.subject,
+		Active: true, Scope: joinScopes(p.hierarchy.with(f.scopes)), ClientID: f.clientID, Subject: f.subject,
 		Issued: time.UnixMicro(created).Unix(), Expires: end.Unix(), Issuer: p.config.Issuer,
 	}, nil
 }
@@ -134,7 +136,7 @@ func (p *Provider) introspectAccess(ctx context.Context, client Client, token st
 		p.lastUse.note(live.grantID, live.lastUsed, p.now())
 	}
 	return introspection{
-		Active: true, Scope: claims.scope, ClientID: claims.clientID, TokenType: "Bearer", Subject: live.subject,
+		Active: true, Scope: joinScopes(p.hierarchy.with(strings.Fields(claims.scope))), ClientID: claims.clientID, TokenType: "Bearer", Subject: live.subject,
 		Issued: claims.issuedAt.Unix(), Expires: claims.expiresAt.Unix(),
 		Audience: claims.audience, Issuer: claims.issuer, ID: claims.jti,
 	}, nil

@@ -51,6 +51,8 @@ type ConsentPage struct {
 	// Account is who would allow it.
 	Account Account
 	// Scopes are what is asked for, in catalogue order; "openid" is included.
+	// One that comes with another which cannot be unticked is among that one's
+	// Includes instead.
 	Scopes []ConsentScope
 	// Claims are the names of the facts about the user that the client asks for
 	// one by one, of those in [Config.Claims]. Approving allows all of them.
@@ -77,7 +79,12 @@ type PageClient struct {
 // ConsentScope is one scope on the consent page.
 type ConsentScope struct {
 	Scope
-	// Granted is true when the person has allowed it to this client before.
+	// Includes are the scopes that come with this one ([Scope.Implies]). A page
+	// has to show them: whoever allows this one allows them, whether or not they
+	// are asked for and ticked by themselves.
+	Includes []Scope
+	// Granted is true when the person has allowed it to this client before, with
+	// all that it includes.
 	Granted bool
 }
 

@@ -3,6 +3,7 @@ package lockspire
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -22,6 +23,7 @@ type Provider struct {
 	origin, issuerPath string
 	endpoints          map[string]endpoint
 	metadata           metadata
+	hierarchy          hierarchy
 
 	// lastUse waits for Run to write it; warned holds what was logged once.
 	lastUse lastUse
@@ -103,7 +105,7 @@ func (p *Provider) Protect(options ...ProtectOption) func(http.Handler) http.Han
 // ProtectOption narrows what [Provider.Protect] admits.
 type ProtectOption func(*protection)
 
-// RequireScope demands every scope named.
+// RequireScope demands every scope named; a wider one that implies it will do.
 func RequireScope(scopes ...string) ProtectOption {
 	return func(p *protection) { p.scopes = append(p.scopes, scopes...) }
 }
@@ -118,9 +120,10 @@ func ForResource(identifier string) ProtectOption {
 // [Provider.Protect] see it.
 type AccessToken struct {
 	// Subject is the host's own identifier of the user.
-	Subject   string
-	ClientID  string
-	GrantID   string
+	Subject  string
+	ClientID string
+	GrantID  string
+	// Scopes are what was granted. HasScope also knows what they imply.
 	Scopes    []string
 	Audience  []string
 	IssuedAt  time.Time
@@ -132,18 +135,16 @@ type AccessToken struct {
 	// refuse such a token instead of looking its subject up.
 	ClientOnly bool
 
+	// goodFor are Scopes and what they imply.
+	goodFor []string
 	// claims are what userinfo may say beside what the scopes stand for.
 	claims namedClaims
 }
 
-// HasScope reports whether the token carries scope.
+// HasScope reports whether the token is good for scope: it carries it, or one
+// that implies it ([Scope.Implies]).
 func (t *AccessToken) HasScope(scope string) bool {
-	for _, s := range t.Scopes {
-		if s == scope {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(t.Scopes, scope) || slices.Contains(t.goodFor, scope)
 }
 
 type tokenKey struct{}

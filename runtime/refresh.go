@@ -74,13 +74,14 @@ func (p *Provider) refresh(r *http.Request, client Client, form params) (*tokenR
 }
 
 // signRefreshed asks the host about the account and signs what the client
-// asked for, within what was granted. Narrowing does not shrink the family. It
-// returns ErrAccountGone when the host says so.
+// asked for, within what was granted: less of it may be a scope that a granted
+// one implies. Narrowing does not shrink the family. It returns ErrAccountGone
+// when the host says so.
 func (p *Provider) signRefreshed(ctx context.Context, client Client, f family, form params) (*tokenResponse, error) {
 	scopes := f.scopes
 	if requested := form.get("scope"); requested != "" {
 		narrowed, err := parseScope(requested)
-		if err != nil || !subset(narrowed, f.scopes) {
+		if err != nil || !subset(narrowed, p.hierarchy.with(f.scopes)) {
 			return nil, &oauthError{code: "invalid_scope", description: "The scope is malformed, or was not granted."}
 		}
 		scopes = narrowed

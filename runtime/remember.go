@@ -18,21 +18,28 @@ type standingGrant struct {
 }
 
 // consent is what was allowed on one page: each of the scopes at each of the
-// resources, and the claims that the request named beside them.
+// resources, and the claims that the request named beside them. Implied is what
+// the scopes implied then: a scope that means more today was not allowed.
 type consent struct {
 	Scopes    []string `json:"scopes"`
+	Implied   []string `json:"implied,omitempty"`
 	Resources []string `json:"resources"`
 	Claims    []string `json:"claims,omitempty"`
 }
 
-// consent is what a page asks for that shows q and of whose scopes those named
+// consentTo is what a page asks for that shows q and of whose scopes those named
 // are granted.
-func (q *authRequest) consent(scopes []string) consent {
-	return consent{Scopes: scopes, Resources: q.Resources, Claims: q.Claims.names()}
+func (p *Provider) consentTo(q *authRequest, scopes []string) consent {
+	implied := slices.Clone(p.hierarchy.with(scopes)[len(scopes):])
+	return consent{Scopes: scopes, Implied: implied, Resources: q.Resources, Claims: q.Claims.names()}
 }
 
+// shown are the scopes that the page spoke of, by themselves or as part of
+// others.
+func (c consent) shown() []string { return union(c.Scopes, c.Implied) }
+
 func (c consent) covers(other consent) bool {
-	return subset(other.Scopes, c.Scopes) && subset(other.Resources, c.Resources) && subset(other.Claims, c.Claims)
+	return subset(other.shown(), c.shown()) && subset(other.Resources, c.Resources) && subset(other.Claims, c.Claims)
 }
 
 // consents are what a grant was built from, as JSON on its row. The grant's own
@@ -56,6 +63,15 @@ func (all consents) cover(asked consent) bool {
 func (all consents) with(allowed consent) consents {
 	kept := slices.DeleteFunc(slices.Clone(all), allowed.covers)
 	return append(kept, allowed)
+}
+
+// shown are the scopes that any of the pages spoke of.
+func (all consents) shown() []string {
+	var scopes []string
+	for _, c := range all {
+		scopes = union(scopes, c.shown())
+	}
+	return scopes
 }
 
 func (all consents) encode() (string, error) {
@@ -110,7 +126,7 @@ func (p *Provider) remembered(ctx context.Context, client Client, request *authR
 	if err != nil {
 		return nil, false, err
 	}
-	if grant.id == "" || !grant.consents.cover(request.consent(request.Scopes)) {
+	if grant.id == "" || !grant.consents.cover(p.consentTo(request, request.Scopes)) {
 		return nil, false, nil
 	}
 	if _, err := p.accountBySubject(ctx, account.Subject); errors.Is(err, ErrAccountGone) {

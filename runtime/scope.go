@@ -82,10 +82,11 @@ func (p *Provider) requestedScopes(client Client, parameter string) ([]string, e
 	return scopes, nil
 }
 
-// mayAsk reports whether scope exists and client may have it. Offline access
-// means a refresh token, so it needs that grant type (OIDC Core §11).
+// mayAsk reports whether scope exists and client may have it. A client that may
+// have a scope may ask for less, which is what it implies. Offline access means
+// a refresh token, so it needs that grant type (OIDC Core §11).
 func (p *Provider) mayAsk(client Client, scope string) bool {
-	if !slices.Contains(client.Scopes, scope) {
+	if !slices.Contains(p.hierarchy.with(client.Scopes), scope) {
 		return false
 	}
 	switch scope {

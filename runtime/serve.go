@@ -187,6 +187,7 @@ func newProvider(ctx context.Context, config Config) (*Provider, error) {
 		now:        config.Now,
 		origin:     issuer.Scheme + "://" + issuer.Host,
 		issuerPath: issuer.Path,
+		hierarchy:  newHierarchy(config.Scopes),
 	}
 	p.closing, p.stop = context.WithCancel(context.Background())
 	p.clients = &Clients{store: p.store, now: p.now, emit: p.emit}

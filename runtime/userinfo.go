@@ -85,6 +85,7 @@ var scopeOfClaim = map[string]string{
 // names, and standard claims whose scope was not granted, are dropped and
 // logged once for each name. The result may be written to.
 func (p *Provider) accountClaims(ctx context.Context, account Account, request ClaimsRequest) (Claims, error) {
+	request.Scopes = p.hierarchy.with(request.Scopes)
 	given, err := p.config.Accounts.Claims(ctx, account, request)
 	if err != nil {
 		return nil, accountError(err)

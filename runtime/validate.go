@@ -138,6 +138,7 @@ func normalizeScopes(scopes []Scope, report reporter) []Scope {
 			scope.Optional = false
 		}
 	}
+	checkHierarchy(scopes, report)
 	return scopes
 }
 
