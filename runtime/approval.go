@@ -19,6 +19,8 @@ type approval struct {
 	// allowed is the same as the consent that is kept with the grant.
 	allowed consent
 	account Account
+	// session is the host's session as rows know it.
+	session hashedSession
 	// grantID names a grant that has to be live still. "" lets the approval
 	// begin one.
 	grantID string
@@ -34,6 +36,8 @@ func (p *Provider) newApproval(client Client, request *authRequest, account Acco
 		client: client, request: request, scopes: scopes, allowed: p.consentTo(request, scopes), account: account,
 		at: p.now(), familyID: newID("fam_"), newGrantID: newID("grant_"),
 	}
+	a.session.secretID = p.secrets.id()
+	a.session.hash, _ = p.sessionHash(a.session.secretID, account.SessionID)
 	a.event = newEvent(a.at, "consent.approved")
 	a.event.ClientID, a.event.Subject, a.event.FamilyID = client.ID, account.Subject, a.familyID
 	return a
@@ -58,15 +62,19 @@ func (p *Provider) issueApproved(ctx context.Context, a *approval) error {
 	i := a.interaction
 	a.grantID = i.pin.grantID
 	err := p.store.write(ctx, func(t tx) error {
-		won, err := claimed(t.exec(ctx, `UPDATE @.lockspire_interactions SET state = $1
-			WHERE id_hash = $2 AND state = $3 AND decision_salt = $4 AND decision_until > $5 AND expires_at > $5`,
-			interactionApproved, hashToken(i.id), interactionPending, i.pin.salt, micros(a.at)))
+		// The session's id may have changed since the page was answered: what
+		// the row says is what the family hangs on.
+		err := t.queryRow(ctx, `UPDATE @.lockspire_interactions SET state = $1
+			WHERE id_hash = $2 AND state = $3 AND decision_salt = $4 AND decision_until > $5 AND expires_at > $5
+			RETURNING session_hash`,
+			interactionApproved, hashToken(i.id), interactionPending, i.pin.salt, micros(a.at)).Scan(&a.session.hash)
+		if errors.Is(err, sql.ErrNoRows) {
+			return errDecided
+		}
 		if err != nil {
 			return err
 		}
-		if !won {
-			return errDecided
-		}
+		a.session.secretID = i.pin.secretID
 		grantID, err := t.approveGrant(ctx, a)
 		if err != nil {
 			return err
@@ -237,19 +245,19 @@ func (p *Provider) insertFamily(ctx context.Context, t tx, a *approval, grantID 
 	if a.request.ResourceNamed {
 		named = 1
 	}
-	secretID := p.secrets.id()
-	sid := ""
-	if a.account.SessionID != "" {
-		hash, _ := p.sessionHash(secretID, a.account.SessionID)
-		sid = base64.RawURLEncoding.EncodeToString(hash)
+	session, sid := a.session, ""
+	if a.account.SessionID == "" {
+		session.hash = nil
+	} else {
+		sid = base64.RawURLEncoding.EncodeToString(session.hash)
 	}
 	_, err = t.exec(ctx, `INSERT INTO @.lockspire_families
-		(id, grant_id, client_id, subject, sid, secret_id, epoch, acr, amr, auth_time, nonce,
+		(id, grant_id, client_id, subject, sid, session_hash, secret_id, epoch, acr, amr, auth_time, nonce,
 			scopes, resources, resource_named, claims, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $17, $15, $16)`,
-		a.familyID, grantID, a.client.ID, a.account.Subject, nullText(sid), secretID, nullText(a.account.Epoch),
+		VALUES ($1, $2, $3, $4, $5, $18, $6, $7, $8, $9, $10, $11, $12, $13, $14, $17, $15, $16)`,
+		a.familyID, grantID, a.client.ID, a.account.Subject, nullText(sid), session.secretID, nullText(a.account.Epoch),
 		nullText(a.account.ACR), amr, nullTime(a.account.AuthTime), nullText(a.request.Nonce),
-		scopes, resources, named, micros(a.at), micros(end), nullText(claims))
+		scopes, resources, named, micros(a.at), micros(end), nullText(claims), session.hash)
 	return err
 }
 

@@ -11,6 +11,8 @@ import "time"
 //     refresh.reused, refresh.revoked, access_token.revoked,
 //     revocation.refused;
 //   - client_token.issued (a token of the client credentials grant);
+//   - session.ended, session.renewed, subject.revoked, subject.erased (whose
+//     Subject is the name that stands in the audit log instead);
 //   - grant.revoked, client.created, client.disabled,
 //     client.secret_rotated;
 //   - key.created, key.rotation_requested, key.rotated (another key signs),

@@ -342,14 +342,15 @@ func (p *Provider) pinned(i *interaction, account Account) bool {
 }
 
 // decisionToken is what the consent form carries: bound to the interaction,
-// the browser, and the account and session that the page named (RFC 6819
+// the browser, the account that the page named, and by the salt to the session
+// that it was shown in, under whatever id that one goes by now (RFC 6819
 // §4.4.1.10). It is "" while nothing is pinned.
 func (p *Provider) decisionToken(i *interaction) string {
 	if i.pin.subject == "" {
 		return ""
 	}
 	mac, ok := p.keyedHash(i.pin.secretID, labelDecision, "interaction", i.id, i.browser,
-		i.pin.subject, i.pin.epoch, string(i.pin.sessionHash), string(i.pin.salt))
+		i.pin.subject, i.pin.epoch, string(i.pin.salt))
 	if !ok {
 		return ""
 	}

@@ -69,7 +69,7 @@ var secretUses = []struct {
 	{SecretForConsent, `SELECT secret_id, COUNT(*), MAX(decision_until) FROM @.lockspire_interactions
 		WHERE secret_id IS NOT NULL AND decision_until > $1 GROUP BY secret_id`, nil},
 	{SecretForSessions, `SELECT secret_id, COUNT(*), MAX(expires_at) FROM @.lockspire_families
-		WHERE sid IS NOT NULL AND secret_id IS NOT NULL AND revoked_at IS NULL AND expires_at > $1 GROUP BY secret_id`, nil},
+		WHERE session_hash IS NOT NULL AND secret_id IS NOT NULL AND revoked_at IS NULL AND expires_at > $1 GROUP BY secret_id`, nil},
 }
 
 func (k *Keys) status(ctx context.Context) (KeysStatus, error) {

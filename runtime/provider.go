@@ -90,6 +90,70 @@ func (p *Provider) RevokeGrant(ctx context.Context, subject, grantID string) err
 	return p.revokeGrant(ctx, subject, grantID)
 }
 
+// SessionEnded says that the host's session with that id is over: the person
+// signed out, an administrator ended it, or it ran out. The host calls it after
+// the session is gone on its side, with the id it gave as [Account.SessionID].
+//
+// What began in the session and is not for while the person is away ends with
+// it, in one transaction: its codes, and the access and refresh tokens of
+// grants without "offline_access" (OIDC Back-Channel Logout §2.7). Grants with
+// it go on, with no sid in later ID tokens. Consent pages that were shown in the
+// session, and the requests behind them, are void. The person's consent stays
+// remembered; [Provider.RevokeGrant] and [Provider.RevokeSubject] are for that.
+//
+// Calling it again, with an unknown id or with "" is no error and does nothing.
+// An error means that nothing was changed. A request that was let in with the
+// session just before may still be answered with a code.
+func (p *Provider) SessionEnded(ctx context.Context, sessionID string) error {
+	return p.endSession(ctx, sessionID)
+}
+
+// SessionRenewed says that the session goes on under another id, as it should
+// when somebody signs in or gains privileges (session fixation). Consent pages
+// that are open go on working, and what began in the session ends with
+// [Provider.SessionEnded] of the new id. The sid claim of ID tokens stays what
+// clients know. The host calls it once the new id is in effect.
+//
+// Do not call it where another person took over the browser: that is the end of
+// one session and the beginning of another.
+//
+// Calling it again, with an unknown oldID or with "" as oldID does nothing; an
+// empty newID is an error. An error means that nothing was changed.
+func (p *Provider) SessionRenewed(ctx context.Context, oldID, newID string) error {
+	return p.renewSession(ctx, oldID, newID)
+}
+
+// RevokeSubject ends everything that subject has allowed: every grant, code,
+// access and refresh token and every open consent page, for all clients, in one
+// transaction. [Provider.Protect] and userinfo refuse from the next request on;
+// a service that verifies JWTs by itself sees it when they end. It is what a
+// host calls when an account is disabled or taken over, or by "sign out
+// everywhere". Consent is asked for afresh; an account that must not come back
+// has to be refused by the resolver too.
+//
+// reason is a few words for the audit log, cut at 200 bytes; it should not name
+// anybody. Calling it again does nothing. An empty subject is an error, since
+// nothing would be revoked; any error means that nothing was changed.
+func (p *Provider) RevokeSubject(ctx context.Context, subject, reason string) error {
+	return p.revokeSubject(ctx, subject, reason)
+}
+
+// EraseSubject removes subject from the tables, for a person who is erased from
+// the host (GDPR Art. 17). Everything ends as by [Provider.RevokeSubject] in the
+// first transaction; then the rows are deleted in batches, with the evidence of
+// replay among them, since a token without its row is dead as well. Audit rows
+// stay, with a random name in place of the subject that is the same for all of
+// them and is kept nowhere else, and without the reasons of revocations.
+//
+// Call it after the account is gone in the host, or a sign-in that is under way
+// writes new rows. Calling it again does nothing, or finishes a call that was
+// cut short; an error means that it has to be called again. An empty subject is
+// an error. What Config.Events and the logger were told before is the host's to
+// erase.
+func (p *Provider) EraseSubject(ctx context.Context, subject string) error {
+	return p.eraseSubject(ctx, subject)
+}
+
 // Protect returns middleware that admits requests with a live access token
 // issued by this provider (RFC 6750), and answers the others with the
 // challenge of RFC 6750 §3 and RFC 9728 §5.1. Signature, audience and lifetime

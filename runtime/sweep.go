@@ -40,16 +40,20 @@ var sweeps = []struct{ table, key, only string }{
 	{"grants", "id", "AND (SELECT 1 FROM @.lockspire_families f WHERE f.grant_id = lockspire_grants.id LIMIT 1) IS NULL"},
 }
 
-// sweepStatement deletes at most $2 rows of a table that ended before $1. What
-// PostgreSQL finds for IN it joins, reading the whole table where the batch
-// seems large; an array it looks up by the primary key.
-func sweepStatement(dialect Dialect, table, key, only string) string {
-	in := "= ANY (ARRAY(%s))"
-	if dialect == SQLite {
-		in = "IN (%s)"
+// oneOf is the condition that a key is one of those that a subquery finds, to
+// be written for %s. What PostgreSQL finds for IN it joins, reading the whole
+// table where the batch seems large; an array it looks up by the primary key.
+func (s *store) oneOf() string {
+	if s.dialect == SQLite {
+		return "IN (%s)"
 	}
+	return "= ANY (ARRAY(%s))"
+}
+
+// sweepStatement deletes at most $2 rows of a table that ended before $1.
+func (s *store) sweepStatement(table, key, only string) string {
 	over := fmt.Sprintf("SELECT %s FROM @.lockspire_%s WHERE expires_at < $1 %s ORDER BY expires_at LIMIT $2", key, table, only)
-	return fmt.Sprintf("DELETE FROM @.lockspire_%s WHERE %s "+in, table, key, over)
+	return fmt.Sprintf("DELETE FROM @.lockspire_%s WHERE %s "+s.oneOf(), table, key, over)
 }
 
 // sweep deletes what is over, in batches, until nothing is left or ctx ends.
@@ -57,7 +61,7 @@ func sweepStatement(dialect Dialect, table, key, only string) string {
 func (p *Provider) sweep(ctx context.Context) error {
 	before := micros(p.now().Add(-sweepMargin))
 	for _, sweep := range sweeps {
-		statement := sweepStatement(p.store.dialect, sweep.table, sweep.key, sweep.only)
+		statement := p.store.sweepStatement(sweep.table, sweep.key, sweep.only)
 		for {
 			var deleted int64
 			err := p.store.write(ctx, func(t tx) error {

@@ -311,7 +311,7 @@ func onEngines(t *testing.T, fn func(t *testing.T, h *host), changes ...func(*lo
 func dump(t testing.TB, h *host) string {
 	t.Helper()
 	var out strings.Builder
-	for _, table := range []string{"meta", "clients", "client_secrets", "keys", "grants", "interactions", "families", "codes", "refresh_tokens", "revoked_tokens", "audit"} {
+	for _, table := range []string{"meta", "clients", "client_secrets", "keys", "grants", "interactions", "families", "codes", "refresh_tokens", "access_tokens", "revoked_tokens", "audit"} {
 		rows, err := h.db.QueryContext(t.Context(), "SELECT * FROM lockspire_"+table)
 		if err != nil {
 			t.Fatal(err)

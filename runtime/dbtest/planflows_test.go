@@ -40,6 +40,23 @@ func planRequests(t *testing.T, h *planHost, user string) {
 	job.post("/revoke", "token", own.Access)
 	partner.attempt(basic(partner.ID, "wrong"), "grant_type", "client_credentials")
 	planApps(t, h, user)
+	planSessions(t, h, partner, user+"-s")
+}
+
+// planSessions is what a host calls when people sign in and out.
+func planSessions(t *testing.T, h *planHost, partner *app, user string) {
+	b := h.newBrowser()
+	partner.redeem(partner.consentTo(b, user, "scope", "openid notes:read offline_access"))
+	partner.consentPage(b, user, "scope", "openid notes:write")
+	for _, err := range []error{
+		h.provider.SessionRenewed(t.Context(), sessionOf(user), user+"-renewed"),
+		h.provider.SessionEnded(t.Context(), user+"-renewed"),
+		h.provider.RevokeSubject(t.Context(), user, "plan"),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // planCodeFlow goes from login to the end of the tokens.
@@ -205,6 +222,8 @@ func planOperator(t *testing.T, h *planHost, user string) {
 	check(p.Clients().Disable(t.Context(), small.ID))
 	_, err = p.Grants(t.Context(), user)
 	check(err)
+	h.newBrowser().get(small.authorizeURL("login_hint", user))
+	check(p.EraseSubject(t.Context(), user))
 	_, err = p.Keys().Status(t.Context())
 	check(err)
 	for range 2 {

@@ -60,6 +60,7 @@ CREATE TABLE @.lockspire_grants (
     expires_at   BIGINT
 );
 CREATE UNIQUE INDEX lockspire_grants_one_live ON @.lockspire_grants (subject, client_id) WHERE revoked_at IS NULL;
+CREATE INDEX lockspire_grants_subject ON @.lockspire_grants (subject);
 CREATE INDEX lockspire_grants_client_id ON @.lockspire_grants (client_id);
 CREATE INDEX lockspire_grants_expires_at ON @.lockspire_grants (expires_at);
 
@@ -80,6 +81,8 @@ CREATE TABLE @.lockspire_interactions (
     created_at     BIGINT NOT NULL,
     expires_at     BIGINT NOT NULL
 );
+CREATE INDEX lockspire_interactions_subject ON @.lockspire_interactions (subject);
+CREATE INDEX lockspire_interactions_session_hash ON @.lockspire_interactions (session_hash);
 CREATE INDEX lockspire_interactions_client_id ON @.lockspire_interactions (client_id);
 CREATE INDEX lockspire_interactions_expires_at ON @.lockspire_interactions (expires_at);
 
@@ -89,6 +92,7 @@ CREATE TABLE @.lockspire_families (
     client_id      TEXT NOT NULL,
     subject        TEXT NOT NULL,
     sid            TEXT,
+    session_hash   BYTEA,
     secret_id      TEXT,
     epoch          TEXT,
     acr            TEXT,
@@ -105,7 +109,8 @@ CREATE TABLE @.lockspire_families (
     reason         TEXT
 );
 CREATE INDEX lockspire_families_grant_id ON @.lockspire_families (grant_id);
-CREATE INDEX lockspire_families_sid ON @.lockspire_families (sid);
+CREATE INDEX lockspire_families_subject ON @.lockspire_families (subject);
+CREATE INDEX lockspire_families_session_hash ON @.lockspire_families (session_hash);
 CREATE INDEX lockspire_families_expires_at ON @.lockspire_families (expires_at);
 
 CREATE TABLE @.lockspire_codes (
@@ -138,6 +143,18 @@ CREATE TABLE @.lockspire_refresh_tokens (
 );
 CREATE INDEX lockspire_refresh_tokens_family_id ON @.lockspire_refresh_tokens (family_id);
 CREATE INDEX lockspire_refresh_tokens_expires_at ON @.lockspire_refresh_tokens (expires_at);
+
+CREATE TABLE @.lockspire_access_tokens (
+    hash       BYTEA PRIMARY KEY,
+    family_id  TEXT REFERENCES @.lockspire_families (id) ON DELETE CASCADE,
+    client_id  TEXT NOT NULL,
+    scopes     TEXT NOT NULL,
+    audience   TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX lockspire_access_tokens_family_id ON @.lockspire_access_tokens (family_id);
+CREATE INDEX lockspire_access_tokens_expires_at ON @.lockspire_access_tokens (expires_at);
 
 CREATE TABLE @.lockspire_revoked_tokens (
     jti        TEXT PRIMARY KEY,

@@ -1,6 +1,7 @@
 -- Drops every Lockspire table: all clients, grants, tokens and keys are lost.
 DROP TABLE @.lockspire_audit;
 DROP TABLE @.lockspire_revoked_tokens;
+DROP TABLE @.lockspire_access_tokens;
 DROP TABLE @.lockspire_refresh_tokens;
 DROP TABLE @.lockspire_codes;
 DROP TABLE @.lockspire_families;
