@@ -45,6 +45,10 @@ type Client struct {
 	// the server of: it may introspect access tokens that are meant for them,
 	// whoever's they are (RFC 7662). Only an operator sets it.
 	IntrospectsFor []string
+	// IntrospectionAlg is introspection_signed_response_alg, "RS256" or "ES256":
+	// what answers are signed with that the client asks for as JWTs (RFC 9701
+	// §6).
+	IntrospectionAlg string
 	// PKCEOptional lets a confidential client leave code_challenge out, for old
 	// software that cannot send one. Only an operator sets it. Then its
 	// redirect_uri is mandatory at the token endpoint.
@@ -87,6 +91,8 @@ type NewClient struct {
 	// neither GrantTypes nor RedirectURIs gets no grant types: a resource
 	// server that asks for no tokens itself.
 	IntrospectsFor []string
+	// IntrospectionAlg defaults to RS256.
+	IntrospectionAlg string
 	// PKCEOptional defaults to false.
 	PKCEOptional bool
 	// URI, PolicyURI and TOSURI default to "".

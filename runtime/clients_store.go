@@ -26,8 +26,9 @@ type clientMetadata struct {
 	PolicyURI string `json:"policy_uri,omitempty"`
 	TOSURI    string `json:"tos_uri,omitempty"`
 
-	IntrospectsFor []string `json:"introspects_for,omitempty"`
-	PKCEOptional   bool     `json:"pkce_optional,omitempty"`
+	IntrospectsFor   []string `json:"introspects_for,omitempty"`
+	IntrospectionAlg string   `json:"introspection_signed_response_alg,omitempty"`
+	PKCEOptional     bool     `json:"pkce_optional,omitempty"`
 }
 
 func (c *Clients) create(ctx context.Context, n NewClient) (Client, string, error) {
@@ -36,7 +37,7 @@ func (c *Clients) create(ctx context.Context, n NewClient) (Client, string, erro
 		ID: newID("client_"), Name: n.Name, AuthMethod: n.AuthMethod, RedirectURIs: n.RedirectURIs,
 		GrantTypes: n.GrantTypes, Scopes: n.Scopes, Resources: n.Resources, IDTokenAlg: n.IDTokenAlg,
 		Trusted: n.Trusted, URI: n.URI, PolicyURI: n.PolicyURI, TOSURI: n.TOSURI,
-		IntrospectsFor: n.IntrospectsFor, PKCEOptional: n.PKCEOptional,
+		IntrospectsFor: n.IntrospectsFor, IntrospectionAlg: n.IntrospectionAlg, PKCEOptional: n.PKCEOptional,
 		CreatedAt: stored(now), UpdatedAt: stored(now),
 	}
 	fillClientDefaults(&client)
@@ -92,6 +93,9 @@ func fillClientDefaults(c *Client) {
 	if c.IDTokenAlg == "" {
 		c.IDTokenAlg = algRS256
 	}
+	if c.IntrospectionAlg == "" {
+		c.IntrospectionAlg = algRS256
+	}
 }
 
 // validateClient reports every problem of a registration, each with the
@@ -145,6 +149,9 @@ func validateClient(c Client) error {
 	}
 	if c.IDTokenAlg != algRS256 && c.IDTokenAlg != algES256 {
 		refuse("IDTokenAlg", "%q is not RS256 or ES256", c.IDTokenAlg)
+	}
+	if c.IntrospectionAlg != algRS256 && c.IntrospectionAlg != algES256 {
+		refuse("IntrospectionAlg", "%q is not RS256 or ES256", c.IntrospectionAlg)
 	}
 	links := []struct{ field, uri string }{{"URI", c.URI}, {"PolicyURI", c.PolicyURI}, {"TOSURI", c.TOSURI}}
 	for _, link := range links {
@@ -210,7 +217,8 @@ func insertClient(ctx context.Context, t tx, c Client) error {
 		}
 		lists[i] = string(encoded)
 	}
-	metadata, err := json.Marshal(clientMetadata{URI: c.URI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI, IntrospectsFor: c.IntrospectsFor, PKCEOptional: c.PKCEOptional})
+	metadata, err := json.Marshal(clientMetadata{URI: c.URI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI,
+		IntrospectsFor: c.IntrospectsFor, IntrospectionAlg: c.IntrospectionAlg, PKCEOptional: c.PKCEOptional})
 	if err != nil {
 		return err
 	}
@@ -239,7 +247,7 @@ func scanClient(scan func(...any) error) (Client, error) {
 		&c.IDTokenAlg, &trusted, &metadata, &created, &updated, &disabled); err != nil {
 		return c, err
 	}
-	var meta clientMetadata
+	meta := clientMetadata{IntrospectionAlg: algRS256}
 	fields := []struct {
 		name, text string
 		target     any
@@ -253,7 +261,7 @@ func scanClient(scan func(...any) error) (Client, error) {
 		}
 	}
 	c.URI, c.PolicyURI, c.TOSURI, c.IntrospectsFor = meta.URI, meta.PolicyURI, meta.TOSURI, meta.IntrospectsFor
-	c.Trusted, c.PKCEOptional = trusted != 0, meta.PKCEOptional
+	c.Trusted, c.PKCEOptional, c.IntrospectionAlg = trusted != 0, meta.PKCEOptional, meta.IntrospectionAlg
 	c.CreatedAt, c.UpdatedAt, c.DisabledAt = fromMicros(created), fromMicros(updated), fromMicros(disabled)
 	return c, nil
 }

@@ -36,6 +36,7 @@ type serverMetadata struct {
 	TokenAuthMethods       []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationAuthMethods  []string `json:"revocation_endpoint_auth_methods_supported"`
 	IntrospectAuthMethods  []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionAlgs      []string `json:"introspection_signing_alg_values_supported"`
 	CodeChallengeMethods   []string `json:"code_challenge_methods_supported"`
 	ClaimTypesSupported    []string `json:"claim_types_supported"`
 	ClaimsSupported        []string `json:"claims_supported"`
@@ -114,6 +115,7 @@ func describeServer(config Config) serverMetadata {
 		TokenAuthMethods:       authMethods,
 		RevocationAuthMethods:  authMethods,
 		IntrospectAuthMethods:  authMethods[1:],
+		IntrospectionAlgs:      []string{algRS256, algES256},
 		CodeChallengeMethods:   []string{"S256"},
 		ClaimTypesSupported:    []string{"normal"},
 		ClaimsSupported:        []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid"},

@@ -41,6 +41,7 @@ const goldenServerMetadata = `{
   "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
   "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
   "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+  "introspection_signing_alg_values_supported": ["RS256", "ES256"],
   "code_challenge_methods_supported": ["S256"],
   "claim_types_supported": ["normal"],
   "claims_supported": ["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid", "email", "email_verified"],

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -28,27 +29,40 @@ type introspection struct {
 }
 
 // serveIntrospect tells a confidential client about its own tokens, and a
-// resource server about the access tokens that are meant for it (RFC 7662).
+// resource server about the access tokens that are meant for it (RFC 7662),
+// signed where it asks for that (RFC 9701).
 func (p *Provider) serveIntrospect(w http.ResponseWriter, r *http.Request) {
-	answer, err := p.introspect(r)
+	client, answer, err := p.introspect(r)
+	signed := ""
+	if err == nil && wantsSigned(r) {
+		signed, err = p.signIntrospection(r.Context(), client, answer)
+	}
 	if err != nil {
 		p.writeJSONError(w, r, err)
 		return
 	}
-	writeJSON(w, http.StatusOK, answer)
+	if signed == "" {
+		writeJSON(w, http.StatusOK, answer)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", mediaIntrospection)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Pragma", "no-cache")
+	io.WriteString(w, signed)
 }
 
-func (p *Provider) introspect(r *http.Request) (introspection, error) {
+func (p *Provider) introspect(r *http.Request) (Client, introspection, error) {
 	client, token, err := p.presentedToken(r)
 	if err != nil {
-		return introspection{}, err
+		return client, introspection{}, err
 	}
 	if !client.Confidential() {
 		// Anyone can send a public client's id, so the answer would be public.
-		return introspection{}, credentials{}.refuse()
+		return client, introspection{}, credentials{}.refuse()
 	}
 	if err := p.limitScan(r, client); err != nil {
-		return introspection{}, err
+		return client, introspection{}, err
 	}
 	// token_type_hint is ignored: both kinds are looked for (RFC 7662 §2.1).
 	answer, err := p.introspectRefresh(r.Context(), client, token)
@@ -58,7 +72,7 @@ func (p *Provider) introspect(r *http.Request) (introspection, error) {
 	if err == nil && !answer.Active {
 		p.noteMiss(r, client)
 	}
-	return answer, err
+	return client, answer, err
 }
 
 // presentedToken reads a request about a token: who asks, and the token. Both

@@ -183,7 +183,7 @@ func (k *keyring) open(row keyRow, known *keySet) (*signingKey, error) {
 	}
 	key := &signingKey{kid: row.kid, alg: row.alg, state: row.state, expiresAt: row.expiresAt, private: private,
 		public: publicJWK(private.Public(), row.kid, row.alg), signers: map[string]jose.Signer{}}
-	for _, typ := range []string{typAccessToken, typIDToken} {
+	for _, typ := range []string{typAccessToken, typIDToken, typIntrospection} {
 		signer, err := jose.NewSigner(jose.SigningKey{
 			Algorithm: jose.SignatureAlgorithm(row.alg),
 			Key:       jose.JSONWebKey{Key: private, KeyID: row.kid},

@@ -53,6 +53,7 @@ func newClientCreate(t *terminal) *cobra.Command {
 	flags.StringArrayVar(&o.GrantTypes, "grant-type", nil, "grant `<type>`, authorization_code, refresh_token or client_credentials; repeat (default the first two)")
 	flags.StringArrayVar(&o.Resources, "resource", nil, "`<url>` of an API the client may ask tokens for; repeat (default all)")
 	flags.StringArrayVar(&o.IntrospectsFor, "introspects-for", nil, "`<url>` of an API that this client serves, so that it may introspect tokens for it; repeat")
+	flags.StringVar(&o.IntrospectionAlg, "introspection-alg", "", "`<alg>` of introspection answers that are asked for as JWTs, RS256 (default) or ES256")
 	flags.StringVar(&o.IDTokenAlg, "id-token-alg", "", "`<alg>` of ID tokens, RS256 (default) or ES256")
 	flags.BoolVar(&o.PKCEOptional, "pkce-optional", false, "the client's software cannot send a code_challenge; weaker, for clients with a secret only")
 	flags.BoolVar(&o.Trusted, "trusted", false, "you vouch for the client: consent is remembered, prompt=none works")
@@ -124,7 +125,7 @@ func (o *clientCreate) returnsPeople() bool {
 func inFlags(err error) string {
 	text := err.Error()
 	for _, f := range [][2]string{{"Name", "name"}, {"AuthMethod", "auth-method"}, {"RedirectURIs", "redirect-uri"}, {"GrantTypes", "grant-type"},
-		{"Scopes", "scope"}, {"Resources", "resource"}, {"IDTokenAlg", "id-token-alg"}, {"IntrospectsFor", "introspects-for"}, {"PKCEOptional", "pkce-optional"}} {
+		{"Scopes", "scope"}, {"Resources", "resource"}, {"IDTokenAlg", "id-token-alg"}, {"IntrospectsFor", "introspects-for"}, {"IntrospectionAlg", "introspection-alg"}, {"PKCEOptional", "pkce-optional"}} {
 		text = strings.ReplaceAll("\n"+text, "\n"+f[0]+": ", "\n--"+f[1]+": ")[1:]
 	}
 	return text
@@ -182,6 +183,7 @@ func clientJSON(c lockspire.Client) map[string]any {
 	}
 	if len(c.IntrospectsFor) > 0 {
 		out["introspects_for"] = c.IntrospectsFor
+		out["introspection_signed_response_alg"] = c.IntrospectionAlg
 	}
 	return out
 }

@@ -18,7 +18,7 @@ var registeredMetadata = []string{
 	"acr_values_supported", "subject_types_supported", "id_token_signing_alg_values_supported",
 	"token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported",
 	"revocation_endpoint_auth_methods_supported", "revocation_endpoint_auth_signing_alg_values_supported",
-	"introspection_endpoint_auth_methods_supported", "introspection_endpoint_auth_signing_alg_values_supported",
+	"introspection_endpoint_auth_methods_supported", "introspection_signing_alg_values_supported", "introspection_endpoint_auth_signing_alg_values_supported",
 	"code_challenge_methods_supported", "claim_types_supported", "claims_supported", "prompt_values_supported",
 	"authorization_response_iss_parameter_supported", "claims_parameter_supported", "request_parameter_supported",
 	"request_uri_parameter_supported", "require_request_uri_registration", "protected_resources",
