@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -107,15 +108,43 @@ func mustNew(t testing.TB, config lockspire.Config) *lockspire.Provider {
 	return p
 }
 
-// send gives the provider one request.
+// send gives a handler one request over HTTP, under whatever host the target
+// names, and follows nothing. The answer has status 0 where there was none.
 func send(h http.Handler, method, target string, body io.Reader, headers ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, target, body)
+	server := httptest.NewServer(h)
+	defer server.Close()
+	w := httptest.NewRecorder()
+	if err := exchange(server, w, method, target, body, headers); err != nil {
+		w.Code = 0
+		w.Body.WriteString(err.Error())
+	}
+	return w
+}
+
+func exchange(server *httptest.Server, w *httptest.ResponseRecorder, method, target string, body io.Reader, headers []string) error {
+	u, err := url.Parse(target)
+	if err != nil {
+		return err
+	}
+	r, err := http.NewRequest(method, server.URL+u.RequestURI(), body)
+	if err != nil {
+		return err
+	}
+	r.Host = u.Host
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
 	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w
+	response, err := server.Client().Transport.RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	for name, values := range response.Header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(response.StatusCode)
+	_, err = io.Copy(w.Body, response.Body)
+	return err
 }
 
 // post sends a form.
