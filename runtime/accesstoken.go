@@ -23,15 +23,21 @@ type accessClaims struct {
 	issuedAt, expiresAt                             time.Time
 	// kid names the key that the token is signed with.
 	kid string
+	// stored is set for an opaque token, which has no jti and no key.
+	stored *storedToken
 }
 
 // errInvalidToken: the token is not one that this provider honours (any more).
 // The wrapped text is for the log.
 var errInvalidToken = errors.New("access token refused")
 
-// readAccessToken verifies signature and form of an access token and returns
-// its claims, expired or not.
+// readAccessToken verifies signature and form of an access token, or looks an
+// opaque one up, and returns its claims, expired or not. One that is no access
+// token is errBadJWT.
 func (p *Provider) readAccessToken(ctx context.Context, token string) (accessClaims, error) {
+	if tokenShaped(token) {
+		return p.readOpaque(ctx, token)
+	}
 	kid, members, err := p.keys.verifyInMemory(ctx, token, algES256, typAccessToken)
 	if err != nil {
 		return accessClaims{}, err
@@ -169,8 +175,12 @@ type liveToken struct {
 
 // checkLive asks in one statement, by primary keys only, whether family, grant,
 // client and signing key still stand and the token itself was not revoked. It
-// returns errInvalidToken when not, and errUnavailable when it could not ask.
+// returns errInvalidToken when not, and errUnavailable when it could not ask. Of
+// an opaque token the statement that found it has told already.
 func (p *Provider) checkLive(ctx context.Context, c accessClaims) (liveToken, error) {
+	if c.stored != nil {
+		return c.stored.live, c.stored.dead
+	}
 	if c.clientOnly() {
 		return p.checkLiveClient(ctx, c)
 	}
@@ -230,14 +240,20 @@ func (p *Provider) checkLiveClient(ctx context.Context, c accessClaims) (liveTok
 	case disabled.Valid:
 		return liveToken{}, fmt.Errorf("%w: client is disabled", errInvalidToken)
 	}
-	allowed, err := parseList(grants)
+	return liveToken{subject: c.subject}, keepsGrant(grants)
+}
+
+// keepsGrant refuses a token without family whose client has lost the grant
+// type that it comes from.
+func keepsGrant(grantTypes string) error {
+	allowed, err := parseList(grantTypes)
 	if err != nil {
-		return liveToken{}, fmt.Errorf("%w: liveness: %w", errUnavailable, err)
+		return fmt.Errorf("%w: liveness: %w", errUnavailable, err)
 	}
 	if !slices.Contains(allowed, grantClientCredentials) {
-		return liveToken{}, fmt.Errorf("%w: client has lost the grant", errInvalidToken)
+		return fmt.Errorf("%w: client has lost the grant", errInvalidToken)
 	}
-	return liveToken{subject: c.subject}, nil
+	return nil
 }
 
 // admit verifies token for what demands names: signature, life, audience,

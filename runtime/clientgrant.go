@@ -36,9 +36,17 @@ func (p *Provider) clientCredentials(r *http.Request, client Client, form params
 	e := newEvent(p.now(), "client_token.issued")
 	e.ClientID = client.ID
 	e.Detail = map[string]string{"scope": response.Scope, "resource": resources[0]}
-	if err := p.record(r.Context(), e); err != nil {
+	ctx := r.Context()
+	err = p.store.write(ctx, func(t tx) error {
+		if err := t.insertOpaque(ctx, response.opaque); err != nil {
+			return err
+		}
+		return t.audit(ctx, e)
+	})
+	if err != nil {
 		return nil, err
 	}
+	p.emit(ctx, e)
 	return response, nil
 }
 

@@ -38,6 +38,9 @@ type Client struct {
 	Resources []string
 	// IDTokenAlg is id_token_signed_response_alg, "RS256" or "ES256".
 	IDTokenAlg string
+	// OpaqueAccessTokens gives the client access tokens that are random text
+	// and not JWTs, whatever they are for; see [Resource].
+	OpaqueAccessTokens bool
 	// Trusted says that an operator vouches for the client: its consent may be
 	// remembered even when it is public, and it may use prompt=none.
 	Trusted bool
@@ -85,6 +88,8 @@ type NewClient struct {
 	Resources []string
 	// IDTokenAlg defaults to RS256.
 	IDTokenAlg string
+	// OpaqueAccessTokens defaults to false.
+	OpaqueAccessTokens bool
 	// Trusted defaults to false.
 	Trusted bool
 	// IntrospectsFor defaults to none. A client that has it and is given

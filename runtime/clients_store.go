@@ -29,6 +29,7 @@ type clientMetadata struct {
 	IntrospectsFor   []string `json:"introspects_for,omitempty"`
 	IntrospectionAlg string   `json:"introspection_signed_response_alg,omitempty"`
 	PKCEOptional     bool     `json:"pkce_optional,omitempty"`
+	OpaqueAccess     bool     `json:"opaque_access_tokens,omitempty"`
 }
 
 func (c *Clients) create(ctx context.Context, n NewClient) (Client, string, error) {
@@ -38,7 +39,8 @@ func (c *Clients) create(ctx context.Context, n NewClient) (Client, string, erro
 		GrantTypes: n.GrantTypes, Scopes: n.Scopes, Resources: n.Resources, IDTokenAlg: n.IDTokenAlg,
 		Trusted: n.Trusted, URI: n.URI, PolicyURI: n.PolicyURI, TOSURI: n.TOSURI,
 		IntrospectsFor: n.IntrospectsFor, IntrospectionAlg: n.IntrospectionAlg, PKCEOptional: n.PKCEOptional,
-		CreatedAt: stored(now), UpdatedAt: stored(now),
+		OpaqueAccessTokens: n.OpaqueAccessTokens,
+		CreatedAt:          stored(now), UpdatedAt: stored(now),
 	}
 	fillClientDefaults(&client)
 	if err := validateClient(client); err != nil {
@@ -218,7 +220,7 @@ func insertClient(ctx context.Context, t tx, c Client) error {
 		lists[i] = string(encoded)
 	}
 	metadata, err := json.Marshal(clientMetadata{URI: c.URI, PolicyURI: c.PolicyURI, TOSURI: c.TOSURI,
-		IntrospectsFor: c.IntrospectsFor, IntrospectionAlg: c.IntrospectionAlg, PKCEOptional: c.PKCEOptional})
+		IntrospectsFor: c.IntrospectsFor, IntrospectionAlg: c.IntrospectionAlg, PKCEOptional: c.PKCEOptional, OpaqueAccess: c.OpaqueAccessTokens})
 	if err != nil {
 		return err
 	}
@@ -262,6 +264,7 @@ func scanClient(scan func(...any) error) (Client, error) {
 	}
 	c.URI, c.PolicyURI, c.TOSURI, c.IntrospectsFor = meta.URI, meta.PolicyURI, meta.TOSURI, meta.IntrospectsFor
 	c.Trusted, c.PKCEOptional, c.IntrospectionAlg = trusted != 0, meta.PKCEOptional, meta.IntrospectionAlg
+	c.OpaqueAccessTokens = meta.OpaqueAccess
 	c.CreatedAt, c.UpdatedAt, c.DisabledAt = fromMicros(created), fromMicros(updated), fromMicros(disabled)
 	return c, nil
 }

@@ -81,7 +81,7 @@ func (p *Provider) redeem(r *http.Request, client Client, form params) (*tokenRe
 	if refreshable(client, code.family.scopes) {
 		response.RefreshToken = newToken()
 	}
-	won, err := p.claimCode(ctx, code, response.RefreshToken)
+	won, err := p.claimCode(ctx, code, response)
 	if err != nil {
 		return nil, err
 	}
@@ -178,9 +178,9 @@ func (p *Provider) replayedCode(r *http.Request, code storedCode) error {
 	return errBadCode
 }
 
-// claimCode marks the code used and stores the refresh token, if there is one,
-// in one transaction. Of any number of attempts one reports true.
-func (p *Provider) claimCode(ctx context.Context, code storedCode, refreshToken string) (bool, error) {
+// claimCode marks the code used and stores those tokens of the response that
+// are rows, in one transaction. Of any number of attempts one reports true.
+func (p *Provider) claimCode(ctx context.Context, code storedCode, response *tokenResponse) (bool, error) {
 	now := p.now()
 	e := p.familyEvent("code.redeemed", code.family, code.clientID)
 	refreshID := newID("rt_")
@@ -197,10 +197,13 @@ func (p *Provider) claimCode(ctx context.Context, code storedCode, refreshToken 
 		if err != nil || !won {
 			return err
 		}
-		if refreshToken != "" {
-			if err := p.insertRefresh(ctx, t, refreshRow{id: refreshID, family: code.family}, refreshToken, now); err != nil {
+		if response.RefreshToken != "" {
+			if err := p.insertRefresh(ctx, t, refreshRow{id: refreshID, family: code.family}, response.RefreshToken, now); err != nil {
 				return err
 			}
+		}
+		if err := t.insertOpaque(ctx, response.opaque); err != nil {
+			return err
 		}
 		if _, err := t.exec(ctx, `UPDATE @.lockspire_grants SET last_used_at = $1 WHERE id = $2`, micros(now), code.family.grantID); err != nil {
 			return err

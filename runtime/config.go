@@ -126,6 +126,11 @@ type Resource struct {
 	// Name is shown on the consent page and in the resource metadata. Defaults
 	// to Identifier.
 	Name string
+	// OpaqueAccessTokens says that access tokens for this resource are random
+	// text with a row in the database, and not JWTs: nothing can be read from
+	// them, and only this provider can say what they are good for, by Protect
+	// or by introspection. Defaults to false. It has effect on new tokens.
+	OpaqueAccessTokens bool
 	// Scopes are the scopes this resource understands, for its metadata.
 	// Defaults to every scope of the catalogue.
 	Scopes []string

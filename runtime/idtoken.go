@@ -16,8 +16,8 @@ type issuance struct {
 	nonce            string
 }
 
-// signTokens asks the host for claims and signs an access token and, with
-// openid, an ID token. It runs before the transaction that lets them out, so
+// signTokens asks the host for claims and signs or makes an access token and,
+// with openid, signs an ID token. It runs before the transaction that lets them out, so
 // that no connection is held meanwhile; what loses the race is never sent.
 func (p *Provider) signTokens(ctx context.Context, client Client, i issuance) (*tokenResponse, error) {
 	if err := p.keys.settle(ctx); err != nil {
@@ -28,15 +28,20 @@ func (p *Provider) signTokens(ctx context.Context, client Client, i issuance) (*
 	if expires.After(i.family.expiresAt) {
 		expires = i.family.expiresAt
 	}
-	access, err := p.keys.sign(algES256, typAccessToken, p.accessTokenClaims(i, now.Unix(), expires.Unix()))
+	response := &tokenResponse{
+		TokenType: "Bearer",
+		ExpiresIn: expires.Unix() - now.Unix(),
+		Scope:     strings.Join(i.scopes, " "),
+	}
+	var err error
+	if p.opaqueFor(client, i.audience) {
+		response.opaque = newOpaque(i, now, expires)
+		response.AccessToken = response.opaque.token
+	} else {
+		response.AccessToken, err = p.keys.sign(algES256, typAccessToken, p.accessTokenClaims(i, now.Unix(), expires.Unix()))
+	}
 	if err != nil {
 		return nil, err
-	}
-	response := &tokenResponse{
-		AccessToken: access,
-		TokenType:   "Bearer",
-		ExpiresIn:   expires.Unix() - now.Unix(),
-		Scope:       strings.Join(i.scopes, " "),
 	}
 	if !slices.Contains(i.scopes, scopeOpenID) {
 		return response, nil
@@ -47,7 +52,7 @@ func (p *Provider) signTokens(ctx context.Context, client Client, i issuance) (*
 	if err != nil {
 		return nil, err
 	}
-	p.addProtocolClaims(claims, i, access, now.Unix())
+	p.addProtocolClaims(claims, i, response.AccessToken, now.Unix())
 	response.IDToken, err = p.keys.sign(client.IDTokenAlg, typIDToken, claims)
 	return response, err
 }

@@ -57,7 +57,7 @@ func (p *Provider) refresh(r *http.Request, client Client, form params) (*tokenR
 	case refreshDead:
 		return nil, errBadRefresh
 	case refreshReused:
-		_, err := p.rotate(r, row, presented)
+		_, err := p.rotate(r, row, presented, nil)
 		return nil, err
 	}
 	response, err := p.signRefreshed(ctx, client, row.family, form)
@@ -67,7 +67,7 @@ func (p *Provider) refresh(r *http.Request, client Client, form params) (*tokenR
 	if err != nil {
 		return nil, err
 	}
-	if response.RefreshToken, err = p.rotate(r, row, presented); err != nil {
+	if response.RefreshToken, err = p.rotate(r, row, presented, response.opaque); err != nil {
 		return nil, err
 	}
 	return response, nil
@@ -156,9 +156,10 @@ func (p *Provider) judgeRefresh(row refreshRow, arrived time.Time) refreshVerdic
 
 // rotate makes the successor of row and returns it, or returns the one that
 // was made already while the window is open. The conditional UPDATE decides
-// which: of any number of requests one makes the successor. A reuse ends the
-// family in the same transaction that finds it.
-func (p *Provider) rotate(r *http.Request, row refreshRow, presented string) (string, error) {
+// which: of any number of requests one makes the successor. The opaque access
+// token that goes with either is stored in the same transaction. A reuse ends
+// the family in the transaction that finds it.
+func (p *Provider) rotate(r *http.Request, row refreshRow, presented string, access *opaqueToken) (string, error) {
 	ctx, now := r.Context(), p.now()
 	made := row
 	made.secretID = p.secrets.id()
@@ -186,6 +187,9 @@ func (p *Provider) rotate(r *http.Request, row refreshRow, presented string) (st
 			if err := p.insertRefresh(ctx, t, refreshRow{id: successorID, parentID: row.id, family: row.family}, successor, now); err != nil {
 				return err
 			}
+			if err := t.insertOpaque(ctx, access); err != nil {
+				return err
+			}
 			return t.audit(ctx, rotated)
 		}
 		current, err := p.loadRefresh(ctx, t, hashToken(presented))
@@ -194,8 +198,10 @@ func (p *Provider) rotate(r *http.Request, row refreshRow, presented string) (st
 		}
 		switch p.judgeRefresh(current, infoOf(r).arrived) {
 		case refreshRetried:
-			token, err = p.successor(current, presented)
-			return err
+			if token, err = p.successor(current, presented); err != nil {
+				return err
+			}
+			return t.insertOpaque(ctx, access)
 		case refreshReused:
 			event, refusal = &reused, errBadRefresh
 			return t.revokeFamily(ctx, row.family.id, reasonRefreshReused, reused)

@@ -77,7 +77,7 @@ func (p *Provider) revokeRefreshToken(ctx context.Context, client Client, token 
 }
 
 // revokeAccessToken marks one access token as revoked until it would be over
-// anyway. What is not an access token of ours is unknown, which is success
+// anyway, or removes an opaque one. What is not an access token of ours is unknown, which is success
 // (RFC 7009 §2.2).
 func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token string) (found bool, err error) {
 	claims, err := p.readAccessToken(ctx, token)
@@ -91,9 +91,11 @@ func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token s
 	if claims.checkTime(now) != nil {
 		return true, nil
 	}
-	if stands, err := p.keys.stands(ctx, claims.kid); err != nil || !stands {
-		// Whoever has the revoked key can write tokens; none leaves a row.
-		return err == nil, err
+	if claims.stored == nil {
+		if stands, err := p.keys.stands(ctx, claims.kid); err != nil || !stands {
+			// Whoever has the revoked key can write tokens; none leaves a row.
+			return err == nil, err
+		}
 	}
 	if claims.clientID != client.ID {
 		return true, p.refuseRevocation(ctx, client, "", claims.familyID)
@@ -106,10 +108,14 @@ func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token s
 	revoked := false
 	err = p.store.write(ctx, func(t tx) error {
 		var err error
-		// The row stays until no clock would take the token any more, so that
-		// a revoked token has no leeway (A147).
-		revoked, err = claimed(t.exec(ctx, `INSERT INTO @.lockspire_revoked_tokens (jti, expires_at)
-			VALUES ($1, $2) ON CONFLICT DO NOTHING`, claims.jti, micros(claims.expiresAt.Add(clockLeeway))))
+		if claims.stored != nil {
+			revoked, err = claimed(t.exec(ctx, `DELETE FROM @.lockspire_access_tokens WHERE hash = $1`, claims.stored.hash))
+		} else {
+			// The row stays until no clock would take the token any more, so
+			// that a revoked token has no leeway (A147).
+			revoked, err = claimed(t.exec(ctx, `INSERT INTO @.lockspire_revoked_tokens (jti, expires_at)
+				VALUES ($1, $2) ON CONFLICT DO NOTHING`, claims.jti, micros(claims.expiresAt.Add(clockLeeway))))
+		}
 		if err != nil || !revoked {
 			return err
 		}

@@ -32,6 +32,7 @@ var sweeps = []struct{ table, key, only string }{
 	{"keys", "kid", "AND state = 'retiring'"},
 	{"interactions", "id_hash", ""},
 	{"revoked_tokens", "jti", ""},
+	{"access_tokens", "hash", ""},
 	{"codes", "hash", ""},
 	{"refresh_tokens", "id", ""},
 	{"families", "id", ""},

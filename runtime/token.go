@@ -30,6 +30,9 @@ type tokenResponse struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"`
 	Scope        string `json:"scope"`
+
+	// opaque is AccessToken, to be stored before it is let out; nil for a JWT.
+	opaque *opaqueToken
 }
 
 // serveToken is the token endpoint (RFC 6749 §3.2).

@@ -29,6 +29,8 @@ type clientCreate struct {
 	databaseFlags
 	lockspire.NewClient
 	public, json bool
+	// accessToken is the format of access tokens.
+	accessToken string
 }
 
 func newClientCreate(t *terminal) *cobra.Command {
@@ -53,6 +55,7 @@ func newClientCreate(t *terminal) *cobra.Command {
 	flags.StringArrayVar(&o.GrantTypes, "grant-type", nil, "grant `<type>`, authorization_code, refresh_token or client_credentials; repeat (default the first two)")
 	flags.StringArrayVar(&o.Resources, "resource", nil, "`<url>` of an API the client may ask tokens for; repeat (default all)")
 	flags.StringArrayVar(&o.IntrospectsFor, "introspects-for", nil, "`<url>` of an API that this client serves, so that it may introspect tokens for it; repeat")
+	flags.StringVar(&o.accessToken, "access-token", "jwt", "`<format>` of the client's access tokens: jwt, or opaque, which only this app can read")
 	flags.StringVar(&o.IntrospectionAlg, "introspection-alg", "", "`<alg>` of introspection answers that are asked for as JWTs, RS256 (default) or ES256")
 	flags.StringVar(&o.IDTokenAlg, "id-token-alg", "", "`<alg>` of ID tokens, RS256 (default) or ES256")
 	flags.BoolVar(&o.PKCEOptional, "pkce-optional", false, "the client's software cannot send a code_challenge; weaker, for clients with a secret only")
@@ -78,6 +81,10 @@ func (o *clientCreate) run(cmd *cobra.Command, t *terminal) error {
 		}
 		o.AuthMethod = lockspire.AuthNone
 	}
+	if o.accessToken != "jwt" && o.accessToken != "opaque" {
+		return usage(cmd, "--access-token %q is not jwt or opaque", o.accessToken)
+	}
+	o.OpaqueAccessTokens = o.accessToken == "opaque"
 	// People write --scope "openid profile" as often as two flags.
 	o.Scopes = strings.Fields(strings.Join(o.Scopes, " "))
 	db, err := o.open(cmd, t, false)
@@ -150,6 +157,9 @@ func printCreated(t *terminal, c lockspire.Client, secret, issuer string) error 
 	if len(c.Resources) > 0 {
 		rows = append(rows, []string{"resource", strings.Join(c.Resources, " ")})
 	}
+	if c.OpaqueAccessTokens {
+		rows = append(rows, []string{"access_token_format", "opaque"})
+	}
 	if c.PKCEOptional {
 		rows = append(rows, []string{"pkce", "optional"})
 	}
@@ -177,6 +187,9 @@ func clientJSON(c lockspire.Client) map[string]any {
 	}
 	if len(c.Resources) > 0 {
 		out["resources"] = c.Resources
+	}
+	if c.OpaqueAccessTokens {
+		out["access_token_format"] = "opaque"
 	}
 	if c.PKCEOptional {
 		out["pkce_optional"] = true

@@ -33,6 +33,11 @@ func planRequests(t *testing.T, h *planHost, user string) {
 	planInteractions(t, h, partner, user)
 	planPosted(h, partner, user)
 
+	random := h.planApp(opaque)
+	issued := random.redeem(random.consentTo(h.newBrowser(), user))
+	h.api(issued.Access)
+	random.post("/revoke", "token", issued.Access)
+
 	job := h.planApp(machine)
 	own := job.ownToken("scope", "notes:read")
 	h.api(own.Access)

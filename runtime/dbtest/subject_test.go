@@ -108,7 +108,8 @@ func TestA86A101NothingSurvivesARevocationThatRacesWithTokens(t *testing.T) {
 	onEngines(t, func(t *testing.T, h *host) {
 		for round := range 8 {
 			user := fmt.Sprint("alice-", round)
-			partner, other, b := h.newApp(), h.newApp(), h.newBrowser()
+			format := func(n *lockspire.NewClient) { n.OpaqueAccessTokens = round%2 == 1 }
+			partner, other, b := h.newApp(format), h.newApp(format), h.newBrowser()
 			live := partner.redeem(partner.consentTo(b, user, "scope", "openid notes:read offline_access"))
 			code := partner.consentTo(b, user, "scope", "openid notes:read offline_access")
 			remembered := partner.authorizeURL("scope", "openid notes:read")
