@@ -43,13 +43,13 @@ func (p *Provider) authenticateClient(r *http.Request) (Client, error) {
 		return Client{}, errTooMany
 	}
 	client, err := p.provenClient(r.Context(), presented)
+	infoOf(r).clientID = client.ID
 	if err != nil {
 		if key != "" && !errors.Is(err, errUnavailable) {
 			p.failed.count(key, 1, p.now())
 		}
 		return Client{}, err
 	}
-	infoOf(r).clientID = client.ID
 	return client, nil
 }
 
@@ -151,10 +151,12 @@ func (p *Provider) provenClient(ctx context.Context, presented credentials) (Cli
 	}
 	if client.AuthMethod != presented.method {
 		// The answer does not say so, but the log does: client libraries
-		// differ in the method they choose by themselves.
+		// differ in the method they choose by themselves. The line names the
+		// client by its own attribute: what a cause repeats of the request is
+		// taken out.
 		refusal := presented.refuse()
-		refusal.cause = fmt.Errorf("%s is registered for %s and used %s", client.ID, client.AuthMethod, presented.method)
-		return Client{}, refusal
+		refusal.cause = fmt.Errorf("the client is registered for %s and used %s", client.AuthMethod, presented.method)
+		return Client{ID: client.ID}, refusal
 	}
 	return client, nil
 }

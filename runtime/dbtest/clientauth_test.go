@@ -212,8 +212,15 @@ func TestWrongMethodIsInTheLogAndNotInTheAnswer(t *testing.T) {
 		if wrong := inBody.token("grant_type", "refresh_token", "refresh_token", "x"); wrong.raw != got.raw || got.status != 401 || got.Error != "invalid_client" {
 			t.Errorf("right secret %s, wrong secret %s", got.raw, wrong.raw)
 		}
-		if want := partner.ID + " is registered for client_secret_basic and used client_secret_post"; strings.Count(h.logs.String(), want) != 1 {
-			t.Errorf("the log does not say once %q:\n%s", want, h.logs)
+		const want = "the client is registered for client_secret_basic and used client_secret_post"
+		var said []string
+		for _, line := range strings.Split(h.logs.String(), "\n") {
+			if strings.Contains(line, want) {
+				said = append(said, line)
+			}
+		}
+		if len(said) != 1 || !strings.Contains(said[0], "client_id="+partner.ID+" ") {
+			t.Errorf("the log does not say once %q of %s:\n%s", want, partner.ID, h.logs)
 		}
 	})
 }
