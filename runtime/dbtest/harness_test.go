@@ -234,48 +234,6 @@ func (h *host) audited(name string) int {
 	return count(h.t, h.db, "SELECT COUNT(*) FROM lockspire_audit WHERE name = $1", name)
 }
 
-// inParallel calls fn n times from one barrier.
-func inParallel(n int, fn func(i int)) {
-	var ready, done sync.WaitGroup
-	barrier := make(chan struct{})
-	for i := range n {
-		ready.Add(1)
-		done.Add(1)
-		go func() {
-			defer done.Done()
-			ready.Done()
-			<-barrier
-			fn(i)
-		}()
-	}
-	ready.Wait()
-	close(barrier)
-	done.Wait()
-}
-
-// gate holds callers back until n of them wait, so that all have read before
-// the first writes. It gives up after ten seconds.
-type gate struct {
-	mu      sync.Mutex
-	missing int
-	open    chan struct{}
-}
-
-func newGate(n int) *gate { return &gate{missing: n, open: make(chan struct{})} }
-
-func (g *gate) wait(context.Context) error {
-	g.mu.Lock()
-	if g.missing--; g.missing == 0 {
-		close(g.open)
-	}
-	g.mu.Unlock()
-	select {
-	case <-g.open:
-	case <-time.After(10 * time.Second):
-	}
-	return nil
-}
-
 // lockedBuffer is a log that may be written to and read at once.
 type lockedBuffer struct {
 	mu sync.Mutex
