@@ -205,7 +205,7 @@ func (p *Provider) claimCode(ctx context.Context, code storedCode, response *tok
 		if err := t.insertOpaque(ctx, response.opaque); err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, `UPDATE @.lockspire_grants SET last_used_at = $1 WHERE id = $2`, micros(now), code.family.grantID); err != nil {
+		if err := t.usedGrant(ctx, code.family.grantID, now); err != nil {
 			return err
 		}
 		return t.audit(ctx, e)

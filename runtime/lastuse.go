@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// lastUsePrecision is how stale last_used_at may be before a request with
-	// an access token makes it worth a write.
+	// lastUsePrecision is how stale last_used_at may be before a token that is
+	// issued or used makes it worth a write.
 	lastUsePrecision = time.Hour
 	// maxLastUse bounds what is noted between two flushes.
 	maxLastUse = 4096
@@ -46,18 +46,22 @@ func (l *lastUse) take() map[string]time.Time {
 	return pending
 }
 
-// flushLastUse writes what was noted. The condition keeps N replicas to one
-// write for each grant and hour.
+// flushLastUse writes what was noted. N replicas write once for each grant and
+// hour.
 func (p *Provider) flushLastUse(ctx context.Context) error {
 	for grantID, at := range p.lastUse.take() {
-		err := p.store.write(ctx, func(t tx) error {
-			_, err := t.exec(ctx, `UPDATE @.lockspire_grants SET last_used_at = $1
-				WHERE id = $2 AND last_used_at <= $3`, micros(at), grantID, micros(at.Add(-lastUsePrecision)))
-			return err
-		})
-		if err != nil {
+		if err := p.store.write(ctx, func(t tx) error { return t.usedGrant(ctx, grantID, at) }); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// usedGrant writes that a grant is in use, unless its row says so within
+// lastUsePrecision. Every token of a user and an app would write that one row
+// otherwise: under SERIALIZABLE no two of them could be issued at once.
+func (t tx) usedGrant(ctx context.Context, grantID string, at time.Time) error {
+	_, err := t.exec(ctx, `UPDATE @.lockspire_grants SET last_used_at = $1
+		WHERE id = $2 AND last_used_at <= $3`, micros(at), grantID, micros(at.Add(-lastUsePrecision)))
+	return err
 }

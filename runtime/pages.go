@@ -111,7 +111,7 @@ type Grant struct {
 	Scopes     []Scope
 	Resources  []string
 	CreatedAt  time.Time
-	// LastUsedAt is when a token was last issued under this grant.
+	// LastUsedAt is when the grant was last used, to the hour.
 	LastUsedAt time.Time
 }
 

@@ -230,8 +230,7 @@ func (p *Provider) claimRefresh(ctx context.Context, t tx, row refreshRow, now t
 	if err != nil || !won {
 		return false, err
 	}
-	_, err = t.exec(ctx, `UPDATE @.lockspire_grants SET last_used_at = $1 WHERE id = $2`, micros(now), row.family.grantID)
-	return true, err
+	return true, t.usedGrant(ctx, row.family.grantID, now)
 }
 
 // successor derives the token that replaces presented. Without the secret that
