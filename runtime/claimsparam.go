@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
+
+	"github.com/lockspire/lockspire/runtime/internal/jwt"
 )
 
 // Bounds on the claims parameter; an honest one nests four deep.
@@ -42,7 +44,7 @@ func (p *Provider) readClaims(q *authRequest, parameter string) error {
 	if len(parameter) > maxClaimsBytes || nestedDeeper(parameter, maxClaimsDepth) {
 		return errBadClaims
 	}
-	members, err := strictObject([]byte(parameter))
+	members, err := jwt.Object([]byte(parameter))
 	if err != nil {
 		return errBadClaims
 	}
@@ -104,7 +106,7 @@ func claimDemands(raw json.RawMessage) (map[string]claimDemand, error) {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil, nil
 	}
-	members, err := strictObject(raw)
+	members, err := jwt.Object(raw)
 	if err != nil {
 		return nil, errBadClaims
 	}
@@ -122,7 +124,7 @@ func readDemand(raw json.RawMessage) (claimDemand, error) {
 	if string(raw) == "null" {
 		return demand, nil
 	}
-	members, err := strictObject(raw)
+	members, err := jwt.Object(raw)
 	if err != nil {
 		return demand, errBadClaims
 	}
@@ -139,7 +141,7 @@ func readDemand(raw json.RawMessage) (claimDemand, error) {
 	for _, raw := range values {
 		// Values of other types are for claims that the host alone knows.
 		var value string
-		if jsonString(raw, &value) && value != "" && clean(value) {
+		if jwt.String(raw, &value) && value != "" && clean(value) {
 			demand.values = append(demand.values, value)
 		}
 	}

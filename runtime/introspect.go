@@ -26,6 +26,9 @@ type introspection struct {
 	Audience  []string `json:"aud,omitempty"`
 	Issuer    string   `json:"iss,omitempty"`
 	ID        string   `json:"jti,omitempty"`
+	// How and when the user signed in (RFC 9470 §6.2).
+	ACR      string `json:"acr,omitempty"`
+	AuthTime int64  `json:"auth_time,omitempty"`
 }
 
 // serveIntrospect tells a confidential client about its own tokens, and a
@@ -141,19 +144,23 @@ func (p *Provider) introspectAccess(ctx context.Context, client Client, token st
 	if err != nil {
 		return introspection{}, err
 	}
-	own := claims.clientID == client.ID
-	if !own && !p.introspectsFor(client, claims) || claims.checkTime(p.now()) != nil || !p.now().Before(claims.expiresAt) {
+	own := claims.ClientID == client.ID
+	if !own && !p.introspectsFor(client, claims) || claims.CheckTime(p.now()) != nil || !p.now().Before(claims.ExpiresAt) {
 		return introspection{}, nil
 	}
-	if !own && !claims.clientOnly() {
+	if !own && !claims.ClientOnly() {
 		// A resource server asks because the token is being used there.
 		p.lastUse.note(live.grantID, live.lastUsed, p.now())
 	}
-	return introspection{
-		Active: true, Scope: joinScopes(p.hierarchy.with(strings.Fields(claims.scope))), ClientID: claims.clientID, TokenType: "Bearer", Subject: live.subject,
-		Issued: claims.issuedAt.Unix(), Expires: claims.expiresAt.Unix(),
-		Audience: claims.audience, Issuer: claims.issuer, ID: claims.jti,
-	}, nil
+	answer := introspection{
+		Active: true, Scope: joinScopes(p.hierarchy.with(strings.Fields(claims.Scope))), ClientID: claims.ClientID, TokenType: "Bearer", Subject: live.subject,
+		Issued: claims.IssuedAt.Unix(), Expires: claims.ExpiresAt.Unix(),
+		Audience: claims.Audience, Issuer: claims.Issuer, ID: claims.ID, ACR: claims.ACR,
+	}
+	if !claims.AuthTime.IsZero() {
+		answer.AuthTime = claims.AuthTime.Unix()
+	}
+	return answer, nil
 }
 
 // introspectsFor reports whether client is a resource server that the token
@@ -162,7 +169,7 @@ func (p *Provider) introspectsFor(client Client, claims accessClaims) bool {
 	return slices.ContainsFunc(client.IntrospectsFor, func(mine string) bool {
 		for _, resource := range p.config.Resources {
 			if sameResource(resource.Identifier, mine) {
-				return claims.checkAudience(resource.Identifier, p.config.Issuer) == nil
+				return claims.CheckAudience(resource.Identifier, p.config.Issuer) == nil
 			}
 		}
 		return false

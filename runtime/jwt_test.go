@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/lockspire/lockspire/runtime/internal/jwt"
 )
 
 // memoryKeyring is a keyring whose rows were read just now, without a store.
@@ -84,7 +86,7 @@ func TestSignedTokensVerifyAsWhatTheyAre(t *testing.T) {
 func TestA80SplitJWTTakesOneSpelling(t *testing.T) {
 	b64 := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	header, payload, signature := b64(`{"alg":"ES256","kid":"k","typ":"at+jwt"}`), b64(`{"a":{"b":[1,{"c":null}]}}`), b64("sig")
-	if _, claims, err := splitJWT(header + "." + payload + "." + signature); err != nil || len(claims) != 1 {
+	if _, claims, err := jwt.Split(header + "." + payload + "." + signature); err != nil || len(claims) != 1 {
 		t.Fatalf("the plain token: %v %v", claims, err)
 	}
 	nested := func(depth int) string {
@@ -119,15 +121,15 @@ func TestA80SplitJWTTakesOneSpelling(t *testing.T) {
 		"duplicate deep inside":   header + "." + b64(`{"a":[{"b":{"c":1,"c":2}}]}`) + "." + signature,
 		"invalid UTF-8":           header + "." + b64("{\"a\":\"\xff\"}") + "." + signature,
 		"claims cut short":        header + "." + b64(`{"a":1`) + "." + signature,
-		"nested too deeply":       header + "." + nested(maxJSONDepth) + "." + signature,
-		"longer than the limit":   header + "." + b64(`{"a":"`+strings.Repeat("a", maxJWTBytes)+`"}`) + "." + signature,
+		"nested too deeply":       header + "." + nested(jwt.MaxDepth) + "." + signature,
+		"longer than the limit":   header + "." + b64(`{"a":"`+strings.Repeat("a", jwt.MaxBytes)+`"}`) + "." + signature,
 		"JSON, not three strings": `{"protected":"` + header + `.","payload":"` + payload + `.","signature":"` + signature + `"}`,
 	} {
-		if _, _, err := splitJWT(token); !errors.Is(err, errBadJWT) {
+		if _, _, err := jwt.Split(token); !errors.Is(err, errBadJWT) {
 			t.Errorf("%s: accepted (%v)", name, err)
 		}
 	}
-	if _, _, err := splitJWT(header + "." + nested(maxJSONDepth-1) + "." + signature); err != nil {
+	if _, _, err := jwt.Split(header + "." + nested(jwt.MaxDepth-1) + "." + signature); err != nil {
 		t.Errorf("nested as deeply as allowed: %v", err)
 	}
 }
@@ -195,15 +197,18 @@ func TestA80AccessClaimsAreReadByExactName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		members, err := strictObject(encoded)
+		members, err := jwt.Object(encoded)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = decodeAccessClaims(members)
+		_, err = jwt.DecodeAccess(members)
 		return err
 	}
 	if err := read(func(c map[string]any) { c["extra"] = 1 }); err != nil {
 		t.Errorf("an unknown claim: %v", err)
+	}
+	if read(func(c map[string]any) { c["cnf"] = map[string]any{"jkt": "x"} }) == nil {
+		t.Error("a token that is bound to a key was accepted without the key")
 	}
 	for _, name := range []string{"iss", "sub", "client_id", "jti", "fid", "aud", "iat", "exp"} {
 		if read(func(c map[string]any) { delete(c, name) }) == nil {
@@ -234,7 +239,7 @@ func FuzzSplitJWT(f *testing.F) {
 		if _, err := k.verifyAlone(context.Background(), token, algES256, typAccessToken); err == nil && token != signed && token != first {
 			t.Fatalf("%q verifies", token)
 		}
-		header, claims, err := splitJWT(token)
+		header, claims, err := jwt.Split(token)
 		if err != nil {
 			if !errors.Is(err, errBadJWT) {
 				t.Fatalf("%v is not errBadJWT", err)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/lockspire/lockspire/runtime/internal/jwt"
 )
 
 // Signing algorithms. Access tokens are ES256, since an RS256 signature costs
@@ -313,21 +315,21 @@ var errKeyRevoked = fmt.Errorf("%w: the key was revoked", errBadJWT)
 // verifyInMemory is verify without asking the rows, for a caller that asks
 // whether the key still stands in a statement of its own.
 func (k *keyring) verifyInMemory(ctx context.Context, token, alg, typ string) (kid string, claims map[string]json.RawMessage, err error) {
-	header, claims, err := splitJWT(token)
+	header, claims, err := jwt.Split(token)
 	if err != nil {
 		return "", nil, err
 	}
-	if header.alg != alg || header.typ != typ {
+	if header.Alg != alg || header.Typ != typ {
 		return "", nil, fmt.Errorf("%w: another alg or typ", errBadJWT)
 	}
-	key, err := k.find(ctx, header.kid)
+	key, err := k.find(ctx, header.KID)
 	if err != nil {
 		return "", nil, err
 	}
 	if key == nil || key.alg != alg {
 		return "", nil, fmt.Errorf("%w: no such key", errBadJWT)
 	}
-	if err := verifySignature(token, jose.SignatureAlgorithm(alg), key.private.Public()); err != nil {
+	if err := jwt.VerifySignature(token, jose.SignatureAlgorithm(alg), key.private.Public()); err != nil {
 		return "", nil, err
 	}
 	return key.kid, claims, nil

@@ -69,21 +69,24 @@ type storedToken struct {
 // one statement. Whether it does is checkLive's to say.
 func (p *Provider) readOpaque(ctx context.Context, token string) (accessClaims, error) {
 	stored := &storedToken{hash: hashToken(token)}
-	c := accessClaims{issuer: p.config.Issuer, stored: stored}
-	var familyID, subject, grantID, claims sql.NullString
+	c := accessClaims{stored: stored}
+	c.Issuer = p.config.Issuer
+	var familyID, subject, grantID, claims, acr sql.NullString
 	var scopes, audience string
 	var issued, expires int64
-	var lastUsed sql.NullInt64
+	var lastUsed, authTime sql.NullInt64
 	var s opaqueStanding
 	err := p.store.read().queryRow(ctx, `SELECT a.family_id, a.client_id, a.scopes, a.audience, a.created_at, a.expires_at,
-			c.grant_types, c.disabled_at, f.subject, f.grant_id, f.claims, f.expires_at, f.revoked_at, g.revoked_at, g.last_used_at
+			c.grant_types, c.disabled_at, f.subject, f.grant_id, f.claims, f.acr, f.auth_time,
+			f.expires_at, f.revoked_at, g.revoked_at, g.last_used_at
 		FROM @.lockspire_access_tokens a
 		JOIN @.lockspire_clients c ON c.id = a.client_id
 		LEFT JOIN @.lockspire_families f ON f.id = a.family_id
 		LEFT JOIN @.lockspire_grants g ON g.id = f.grant_id
 		WHERE a.hash = $1`, stored.hash).
-		Scan(&familyID, &c.clientID, &scopes, &audience, &issued, &expires,
-			&s.grantTypes, &s.disabled, &subject, &grantID, &claims, &s.familyEnd, &s.familyRevoked, &s.grantRevoked, &lastUsed)
+		Scan(&familyID, &c.ClientID, &scopes, &audience, &issued, &expires,
+			&s.grantTypes, &s.disabled, &subject, &grantID, &claims, &acr, &authTime,
+			&s.familyEnd, &s.familyRevoked, &s.grantRevoked, &lastUsed)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, fmt.Errorf("%w: nor an opaque token that is known", errBadJWT)
 	}
@@ -91,19 +94,23 @@ func (p *Provider) readOpaque(ctx context.Context, token string) (accessClaims, 
 	var errs [4]error
 	if errs[0] = err; err == nil {
 		granted, errs[1] = parseList(scopes)
-		c.audience, errs[2] = parseList(audience)
+		c.Audience, errs[2] = parseList(audience)
 		stored.live.claims, errs[3] = decodeNamed(claims.String)
 	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return c, fmt.Errorf("%w: reading an access token: %w", errUnavailable, err)
 	}
-	c.familyID, c.subject, c.scope = familyID.String, subject.String, joinScopes(granted)
-	if c.clientOnly() {
-		c.subject = c.clientID
+	c.FamilyID, c.Subject, c.Scope = familyID.String, subject.String, joinScopes(granted)
+	if c.ClientOnly() {
+		c.Subject = c.ClientID
 	}
-	c.issuedAt, c.expiresAt = time.UnixMicro(issued).UTC(), time.UnixMicro(expires).UTC()
-	stored.live.subject, stored.live.grantID, stored.live.lastUsed = c.subject, grantID.String, fromMicros(lastUsed)
-	stored.dead = s.judge(c.clientOnly(), p.now())
+	c.IssuedAt, c.ExpiresAt = time.UnixMicro(issued).UTC(), time.UnixMicro(expires).UTC()
+	c.ACR = acr.String
+	if authTime.Valid {
+		c.AuthTime = fromMicros(authTime).UTC().Truncate(time.Second)
+	}
+	stored.live.subject, stored.live.grantID, stored.live.lastUsed = c.Subject, grantID.String, fromMicros(lastUsed)
+	stored.dead = s.judge(c.ClientOnly(), p.now())
 	return c, nil
 }
 

@@ -156,7 +156,7 @@ func (p *Provider) EraseSubject(ctx context.Context, subject string) error {
 
 // Protect returns middleware that admits requests with a live access token
 // issued by this provider (RFC 6750), and answers the others with the
-// challenge of RFC 6750 §3 and RFC 9728 §5.1. Signature, audience and lifetime
+// challenge of RFC 6750 §3, RFC 9470 §3 and RFC 9728 §5.1. Signature, audience and lifetime
 // are verified, and then the database is asked whether grant and client still
 // stand; 503 when it cannot answer. The token must be in the Authorization
 // header: one in the query, or within the first 64 KiB of a form, is refused.
@@ -171,13 +171,32 @@ type ProtectOption func(*protection)
 
 // RequireScope demands every scope named; a wider one that implies it will do.
 func RequireScope(scopes ...string) ProtectOption {
-	return func(p *protection) { p.scopes = append(p.scopes, scopes...) }
+	return func(p *protection) { p.Scopes = append(p.Scopes, scopes...) }
 }
 
 // ForResource demands that the token was issued for the resource with that
 // identifier. Defaults to the first of Config.Resources.
 func ForResource(identifier string) ProtectOption {
 	return func(p *protection) { p.resource = identifier }
+}
+
+// RequireACR demands that the user signed in with one of the authentication
+// contexts named, in order of preference ([Account.ACR]). A request with another
+// is answered 401 insufficient_user_authentication with acr_values, by which the
+// client knows what to ask for (RFC 9470 §3). A token of the client credentials
+// grant never meets it. Protect panics at start on no value, and on one that no
+// acr can be.
+func RequireACR(values ...string) ProtectOption {
+	return func(p *protection) { p.Demands.RequireACR(values...) }
+}
+
+// RequireMaxAge demands that the user signed in at most age ago
+// ([Account.AuthTime], whole seconds), however young the token is. A request with
+// an older or unknown time is answered 401 insufficient_user_authentication with
+// max_age (RFC 9470 §3). A token of the client credentials grant never meets it.
+// Protect panics at start on less than a second.
+func RequireMaxAge(age time.Duration) ProtectOption {
+	return func(p *protection) { p.Demands.RequireMaxAge(age) }
 }
 
 // AccessToken is a verified access token, as handlers behind
@@ -192,6 +211,10 @@ type AccessToken struct {
 	Audience  []string
 	IssuedAt  time.Time
 	ExpiresAt time.Time
+	// ACR and AuthTime say how and when the user signed in; empty and zero
+	// where the host did not say.
+	ACR      string
+	AuthTime time.Time
 
 	// ClientOnly says that the client acts in its own name (RFC 6749 §4.4):
 	// there is no user, Subject is the ClientID and GrantID is "". A client id

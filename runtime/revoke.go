@@ -77,8 +77,8 @@ func (p *Provider) revokeRefreshToken(ctx context.Context, client Client, token 
 }
 
 // revokeAccessToken marks one access token as revoked until it would be over
-// anyway, or removes an opaque one. What is not an access token of ours is unknown, which is success
-// (RFC 7009 §2.2).
+// anyway, or removes an opaque one. What is not an access token of ours is
+// unknown, which is success (RFC 7009 §2.2).
 func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token string) (found bool, err error) {
 	claims, err := p.readAccessToken(ctx, token)
 	if errors.Is(err, errBadJWT) {
@@ -88,7 +88,7 @@ func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token s
 		return false, err
 	}
 	now := p.now()
-	if claims.checkTime(now) != nil {
+	if claims.CheckTime(now) != nil {
 		return true, nil
 	}
 	if claims.stored == nil {
@@ -97,13 +97,13 @@ func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token s
 			return err == nil, err
 		}
 	}
-	if claims.clientID != client.ID {
-		return true, p.refuseRevocation(ctx, client, "", claims.familyID)
+	if claims.ClientID != client.ID {
+		return true, p.refuseRevocation(ctx, client, "", claims.FamilyID)
 	}
 	e := newEvent(now, "access_token.revoked")
-	e.ClientID, e.FamilyID = client.ID, claims.familyID
-	if !claims.clientOnly() {
-		e.Subject = claims.subject
+	e.ClientID, e.FamilyID = client.ID, claims.FamilyID
+	if !claims.ClientOnly() {
+		e.Subject = claims.Subject
 	}
 	revoked := false
 	err = p.store.write(ctx, func(t tx) error {
@@ -114,7 +114,7 @@ func (p *Provider) revokeAccessToken(ctx context.Context, client Client, token s
 			// The row stays until no clock would take the token any more, so
 			// that a revoked token has no leeway (A147).
 			revoked, err = claimed(t.exec(ctx, `INSERT INTO @.lockspire_revoked_tokens (jti, expires_at)
-				VALUES ($1, $2) ON CONFLICT DO NOTHING`, claims.jti, micros(claims.expiresAt.Add(clockLeeway))))
+				VALUES ($1, $2) ON CONFLICT DO NOTHING`, claims.ID, micros(claims.ExpiresAt.Add(clockLeeway))))
 		}
 		if err != nil || !revoked {
 			return err

@@ -8,16 +8,18 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+
+	"github.com/lockspire/lockspire/runtime/internal/bearer"
 )
 
 // serveUserinfo answers OIDC Core §5.3. It admits an access token that is good
 // for the issuer and carries openid, and it asks the host about the account
 // each time: an account that is gone has no claims.
 func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) {
-	demands := protection{scopes: []string{"openid"}, userinfo: true,
+	demands := protection{userinfo: true, Demands: bearer.Demands{Scopes: []string{"openid"},
 		// A token for the default resource is good for userinfo too, so its
 		// metadata is where a client without one begins.
-		metadataURL: resourceMetadataURL(p.config.Issuer, p.config.Resources[0].Identifier)}
+		MetadataURL: resourceMetadataURL(p.config.Issuer, p.config.Resources[0].Identifier)}}
 	token, ok := p.authorizeBearer(w, r, demands)
 	if !ok {
 		return

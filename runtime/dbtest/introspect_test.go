@@ -68,7 +68,7 @@ func TestIntrospectionTellsTheClientAndTheResourceServer(t *testing.T) {
 		got := partner.redeem(partner.code("scope", "openid notes:read offline_access"))
 		claims := claimsIn(t, got.Access)
 		access := map[string]any{
-			"scope": "openid notes:read offline_access", "client_id": partner.ID, "token_type": "Bearer", "sub": "alice",
+			"scope": "openid notes:read offline_access", "client_id": partner.ID, "token_type": "Bearer", "sub": "alice", "acr": "1",
 			"exp": claims["exp"], "iat": claims["iat"], "aud": claims["aud"], "iss": h.issuer, "jti": claims["jti"],
 		}
 		wantActive(t, "own access token", partner.introspect(got.Access), access)

@@ -40,7 +40,7 @@ func TestAnOpaqueTokenIsGoodForAllThatAJWTIs(t *testing.T) {
 		now := float64(h.clock.Now().Unix())
 		want := func() map[string]any {
 			return map[string]any{
-				"scope": "openid profile notes:read offline_access", "client_id": partner.ID, "token_type": "Bearer", "sub": "alice",
+				"scope": "openid profile notes:read offline_access", "client_id": partner.ID, "token_type": "Bearer", "sub": "alice", "acr": "1",
 				"exp": now + 600, "iat": now, "aud": []any{h.server.URL, h.issuer}, "iss": h.issuer,
 			}
 		}

@@ -1,4 +1,4 @@
-package lockspire
+package bearer
 
 import (
 	"net/http"
@@ -58,7 +58,7 @@ func TestBearerTokenIsReadFromTheHeaderOnly(t *testing.T) {
 		if c.header != "" {
 			r.Header.Set("Authorization", c.header)
 		}
-		token, err := bearerToken(r)
+		token, err := Token(r)
 		if token != c.token || (err == nil) != (c.problem == "") || err != nil && !strings.Contains(err.Error(), c.problem) {
 			t.Errorf("Authorization: %s gives %q, %v", c.header, token, err)
 		}

@@ -1,4 +1,8 @@
-package lockspire
+// Package jwt reads JWTs the one way that Lockspire writes them: nothing that a
+// lenient parser would let pass (RFC 8725 §3), and access tokens by the claims of
+// RFC 9068. It is shared by the authorization server and by package resource, so
+// that both refuse the same tokens.
+package jwt
 
 import (
 	"bytes"
@@ -14,88 +18,88 @@ import (
 )
 
 const (
-	// maxJWTBytes is checked before anything is parsed: no work is done on a
+	// MaxBytes is checked before anything is parsed: no work is done on a
 	// megabyte of dots.
-	maxJWTBytes = 16 << 10
-	// maxJSONDepth is far above what any claim set of ours has.
-	maxJSONDepth = 8
+	MaxBytes = 16 << 10
+	// MaxDepth is far above what any claim set of ours has.
+	MaxDepth = 8
 )
 
-// errBadJWT covers every way in which a JWT is not acceptable. The wrapped
+// ErrMalformed covers every way in which a JWT is not acceptable. The wrapped
 // text is for the log; clients learn only that the token is invalid.
-var errBadJWT = errors.New("JWT refused")
+var ErrMalformed = errors.New("JWT refused")
 
-// protectedHeader is the whole header of a JWT that Lockspire signs. A header
+// Header is the whole header of a JWT that Lockspire signs. A header
 // with any other member is refused: jwk, jku, x5u and x5c would let the token
 // bring its own key, crit and b64 would change what the signature means (RFC
 // 7515 §4.1, RFC 8725 §3.10).
-type protectedHeader struct{ alg, kid, typ string }
+type Header struct{ Alg, KID, Typ string }
 
-// splitJWT takes a JWT in compact serialization (RFC 7515 §7.1) apart without
+// Split takes a JWT in compact serialization (RFC 7515 §7.1) apart without
 // verifying it. It refuses what a lenient parser would let pass, so that there
 // is exactly one spelling of each token.
-func splitJWT(token string) (protectedHeader, map[string]json.RawMessage, error) {
-	var header protectedHeader
-	if len(token) > maxJWTBytes {
-		return header, nil, fmt.Errorf("%w: longer than %d bytes", errBadJWT, maxJWTBytes)
+func Split(token string) (Header, map[string]json.RawMessage, error) {
+	var header Header
+	if len(token) > MaxBytes {
+		return header, nil, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxBytes)
 	}
 	if strings.Count(token, ".") != 2 {
-		return header, nil, fmt.Errorf("%w: not three parts", errBadJWT)
+		return header, nil, fmt.Errorf("%w: not three parts", ErrMalformed)
 	}
 	parts := strings.Split(token, ".")
 	var decoded [3][]byte
 	for i, part := range parts {
-		raw, err := strictBase64(part)
+		raw, err := decodeBase64(part)
 		if err != nil || len(raw) == 0 {
-			return header, nil, fmt.Errorf("%w: part %d is not base64url", errBadJWT, i+1)
+			return header, nil, fmt.Errorf("%w: part %d is not base64url", ErrMalformed, i+1)
 		}
 		decoded[i] = raw
 	}
-	members, err := strictObject(decoded[0])
+	members, err := Object(decoded[0])
 	if err != nil {
-		return header, nil, fmt.Errorf("%w: header: %v", errBadJWT, err)
+		return header, nil, fmt.Errorf("%w: header: %v", ErrMalformed, err)
 	}
 	for name, raw := range members {
-		target := map[string]*string{"alg": &header.alg, "kid": &header.kid, "typ": &header.typ}[name]
-		if target == nil || !jsonString(raw, target) {
-			return header, nil, fmt.Errorf("%w: header member not accepted", errBadJWT)
+		target := map[string]*string{"alg": &header.Alg, "kid": &header.KID, "typ": &header.Typ}[name]
+		if target == nil || !String(raw, target) {
+			return header, nil, fmt.Errorf("%w: header member not accepted", ErrMalformed)
 		}
 	}
-	claims, err := strictObject(decoded[1])
+	claims, err := Object(decoded[1])
 	if err != nil {
-		return header, nil, fmt.Errorf("%w: claims: %v", errBadJWT, err)
+		return header, nil, fmt.Errorf("%w: claims: %v", ErrMalformed, err)
 	}
 	return header, claims, nil
 }
 
-// verifySignature checks the signature of a token that splitJWT accepted, with
+// VerifySignature checks the signature of a token that Split accepted, with
 // a key and an algorithm that the caller chose; the token chooses neither (RFC
 // 8725 §3.1).
-func verifySignature(token string, alg jose.SignatureAlgorithm, key any) error {
+func VerifySignature(token string, alg jose.SignatureAlgorithm, key any) error {
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{alg})
 	if err != nil {
-		return fmt.Errorf("%w: %v", errBadJWT, err)
+		return fmt.Errorf("%w: %v", ErrMalformed, err)
 	}
 	if _, err := signed.Verify(key); err != nil {
-		return fmt.Errorf("%w: signature", errBadJWT)
+		return fmt.Errorf("%w: signature", ErrMalformed)
 	}
 	return nil
 }
 
-// strictBase64 decodes base64url without padding (RFC 7515 §2). Go's decoder
+// decodeBase64 decodes base64url without padding (RFC 7515 §2). Go's decoder
 // skips CR and LF and, unless told, ignores trailing bits; both would give one
 // token many spellings.
-func strictBase64(s string) ([]byte, error) {
+func decodeBase64(s string) ([]byte, error) {
 	if strings.ContainsAny(s, "\r\n") {
 		return nil, errors.New("line break in base64url")
 	}
 	return base64.RawURLEncoding.Strict().DecodeString(s)
 }
 
-// strictObject parses data as one JSON object and returns its members by
+// Object parses data as one JSON object and returns its members by
 // their exact names. It refuses duplicate names at any depth, invalid UTF-8,
 // deep nesting and trailing data (RFC 7515 §4, RFC 8259 §4).
-func strictObject(data []byte) (map[string]json.RawMessage, error) {
+func Object(data []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("not UTF-8")
 	}
@@ -147,7 +151,7 @@ func walkValue(decoder *json.Decoder, depth int) error {
 	if !nested {
 		return nil
 	}
-	if depth >= maxJSONDepth {
+	if depth >= MaxDepth {
 		return errors.New("nested too deeply")
 	}
 	if delim == '{' {
@@ -162,8 +166,8 @@ func walkValue(decoder *json.Decoder, depth int) error {
 	return err
 }
 
-// jsonString stores raw into target when it is a JSON string, and reports
+// String stores raw into target when it is a JSON string, and reports
 // whether it was one. (json.Unmarshal alone would accept null.)
-func jsonString(raw json.RawMessage, target *string) bool {
+func String(raw json.RawMessage, target *string) bool {
 	return len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, target) == nil
 }
