@@ -3,9 +3,11 @@ package dbtest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	lockspire "github.com/lockspire/lockspire/runtime"
 )
@@ -203,6 +205,32 @@ func TestA178SessionsWithoutTheDatabaseAreAFault(t *testing.T) {
 		if h.provider.SessionEnded(t.Context(), "s") == nil || h.provider.SessionRenewed(t.Context(), "s", "t") == nil ||
 			h.provider.RevokeSubject(t.Context(), "alice", "x") == nil || h.provider.EraseSubject(t.Context(), "alice") == nil {
 			t.Error("a call that could not be carried out reports success")
+		}
+	})
+}
+
+// Whoever is first, nothing of the session lives on.
+func TestA43AnApprovalThatRacesWithTheEndOfItsSessionIssuesNothingThatLives(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		partner := h.newApp()
+		for round := range 8 {
+			user, b := fmt.Sprint("alice-", round), h.newBrowser()
+			consent := partner.consentPage(b, user)
+			var got tokens
+			inParallel(2, func(i int) {
+				if i == 1 {
+					time.Sleep(time.Duration(round) * 400 * time.Microsecond)
+					h.endSession(sessionOf(user))
+				} else if code := between(b.decide(consent, lockspire.DecisionApprove).location+"&", "code=", "&"); code != "" {
+					got = partner.redeem(code)
+				}
+			})
+			if got.status == 200 && h.api(got.Access) != 401 {
+				t.Errorf("round %d: a token survived", round)
+			}
+			if n := count(t, h.db, "SELECT COUNT(*) FROM lockspire_families WHERE subject = $1 AND revoked_at IS NULL", user); n != 0 {
+				t.Errorf("round %d: %d live families", round, n)
+			}
 		}
 	})
 }

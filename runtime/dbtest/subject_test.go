@@ -89,7 +89,8 @@ func (s *survivors) got(t *testing.T, what string, got tokens) {
 	defer s.mu.Unlock()
 	if got.status == 200 {
 		s.tokens = append(s.tokens, got)
-	} else if got.Error != "invalid_grant" {
+	} else if got.Error != "invalid_grant" && got.Error != "temporarily_unavailable" {
+		// Under serializable isolation sixteen at once may use up the retries.
 		t.Errorf("%s: %s", what, got.raw)
 	}
 }
@@ -129,7 +130,13 @@ func TestA86A101NothingSurvivesARevocationThatRacesWithTokens(t *testing.T) {
 				case 3, 6:
 					s.code(between(b.get(remembered).location+"&", "code=", "&"))
 				case 7:
-					h.revokeSubject(user, "race")
+					// An error says that nothing was changed, and to call again.
+					for n := 0; h.provider.RevokeSubject(t.Context(), user, "race") != nil; n++ {
+						if n == 50 {
+							t.Error("the revocation never gets through")
+							return
+						}
+					}
 				}
 			})
 			for _, code := range s.codes {
