@@ -14,7 +14,8 @@
 //   - [Provider] is an http.Handler; the generated Mount function registers it
 //     on the host's router, one exact pattern per endpoint.
 //   - [Provider.Protect] guards the host's own API with the tokens it issued,
-//     and [TokenFrom] reads the verified token in a handler.
+//     and [TokenFrom] reads the verified token in a handler. Package resource
+//     does the same in another service.
 //   - [Provider.Grants] and [Provider.RevokeGrant] list and withdraw what a
 //     user has allowed.
 //   - [Clients] registers and disables client applications.
