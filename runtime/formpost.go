@@ -1,8 +1,6 @@
 package lockspire
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -20,9 +18,9 @@ const (
 // client goes on to is its own affair. The one script that runs is known by
 // its hash; without scripts there is a button.
 func (p *Provider) formPost(w http.ResponseWriter, target *redirectTarget, pairs ...string) {
-	nonce := p.page(w)
+	pageHeaders(w, plainStyleHash)
 	header := w.Header()
-	header.Set("Content-Security-Policy", "default-src 'none'; script-src '"+submitHash+"'; style-src 'nonce-"+nonce+"'; base-uri 'none'; frame-ancestors 'none'")
+	header.Set("Content-Security-Policy", "default-src 'none'; script-src "+hashSource(submitScript)+"; style-src "+plainStyleHash+"; base-uri 'none'; frame-ancestors 'none'")
 	header.Set("Referrer-Policy", "no-referrer")
 	type field struct{ Name, Value string }
 	var fields []field
@@ -31,7 +29,7 @@ func (p *Provider) formPost(w http.ResponseWriter, target *redirectTarget, pairs
 		fields = append(fields, field{parameters[i], parameters[i+1]})
 	}
 	formPostPage.Execute(w, map[string]any{
-		"Nonce": nonce, "Fields": fields,
+		"Fields": fields,
 		// Proven to be registered; html/template would drop what is not http.
 		"Action": template.URL(target.bare()),
 		"Script": template.JS(submitScript),
@@ -39,11 +37,6 @@ func (p *Provider) formPost(w http.ResponseWriter, target *redirectTarget, pairs
 }
 
 const submitScript = `document.forms[0].submit()`
-
-var submitHash = func() string {
-	sum := sha256.Sum256([]byte(submitScript))
-	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
-}()
 
 // formPostable reports whether a browser can post a form to uri: a private-use
 // scheme opens an app, which sees no body.
@@ -58,7 +51,7 @@ var formPostPage = template.Must(template.New("form_post").Parse(`<!doctype html
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Continue</title>
-<style nonce="{{.Nonce}}">body{font:1rem/1.5 system-ui,sans-serif;margin:4rem auto;max-width:30rem;padding:0 1rem}button{font:inherit;padding:.5rem 1rem}</style>
+<style>`+plainStyle+`</style>
 </head>
 <body>
 <main>

@@ -2,7 +2,6 @@ package lockspire
 
 import (
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
@@ -327,7 +326,7 @@ func (p *Provider) newPin(i *interaction, account Account, grantID string) pin {
 	secretID := p.secrets.id()
 	session, _ := p.sessionHash(secretID, account.SessionID)
 	salt := make([]byte, 16)
-	rand.Read(salt)
+	randomBytes(salt)
 	return pin{subject: account.Subject, epoch: account.Epoch, grantID: grantID, secretID: secretID, sessionHash: session, salt: salt, until: until}
 }
 

@@ -1,6 +1,8 @@
 package lockspire
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -95,11 +97,11 @@ func seeOther(w http.ResponseWriter, location string) {
 // posted from to every redirect that follows, and a host's login page may say
 // 'self'. It has no script, and a link for browsers that follow no refresh.
 func (p *Provider) leave(w http.ResponseWriter, location string) {
-	nonce := p.page(w)
+	pageHeaders(w, plainStyleHash)
 	header := w.Header()
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'nonce-"+nonce+"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src "+plainStyleHash+"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	header.Set("Referrer-Policy", "no-referrer")
-	leavePage.Execute(w, map[string]any{"Nonce": nonce, "Content": "0;url=" + location, "URL": template.URL(location)})
+	leavePage.Execute(w, map[string]any{"Content": "0;url=" + location, "URL": template.URL(location)})
 }
 
 // page prepares an HTML answer: headers that keep it out of frames, caches and
@@ -110,14 +112,19 @@ func (p *Provider) leave(w http.ResponseWriter, location string) {
 // the form's POST "null".
 func (p *Provider) page(w http.ResponseWriter) (nonce string) {
 	nonce = newToken()
+	pageHeaders(w, "'nonce-"+nonce+"'")
+	return nonce
+}
+
+// pageHeaders is page for the style elements that styles names.
+func pageHeaders(w http.ResponseWriter, styles string) {
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
 	header.Set("Referrer-Policy", "same-origin")
 	header.Set("X-Frame-Options", "DENY")
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self' 'nonce-"+nonce+"'; img-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
-	return nonce
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self' "+styles+"; img-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 }
 
 // errorPage tells a person in fixed words that the request went no further.
@@ -126,24 +133,28 @@ func (p *Provider) errorPage(w http.ResponseWriter, r *http.Request, e *oauthErr
 		p.builtInErrorPage(w, r, e)
 		return
 	}
-	p.config.Pages.Error(w, r, p.describeError(w, r, e))
+	nonce := p.page(w)
+	page := describeError(w, r, e)
+	page.Nonce = nonce
+	p.config.Pages.Error(w, r, page)
 }
 
+// builtInErrorPage needs nothing that can fail: it also tells of panics, in the
+// host's page or in the random source of its nonce.
 func (p *Provider) builtInErrorPage(w http.ResponseWriter, r *http.Request, e *oauthError) {
-	page := p.describeError(w, r, e)
+	pageHeaders(w, plainStyleHash)
+	page := describeError(w, r, e)
 	w.WriteHeader(page.Status)
 	plainErrorPage.Execute(w, page)
 }
 
-func (p *Provider) describeError(w http.ResponseWriter, r *http.Request, e *oauthError) ErrorPage {
-	nonce := p.page(w)
+func describeError(w http.ResponseWriter, r *http.Request, e *oauthError) ErrorPage {
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	return ErrorPage{
 		Status:    e.status,
 		Title:     errorTitle(e.status),
 		Message:   e.description,
 		RequestID: infoOf(r).id,
-		Nonce:     nonce,
 	}
 }
 
@@ -161,6 +172,18 @@ func errorTitle(status int) string {
 	return "This request cannot be completed"
 }
 
+// plainStyle is the style of our own pages. It is known by its hash, and they need
+// no nonce: they are written after a commit, when nothing may fail any more.
+const plainStyle = `body{font:1rem/1.5 system-ui,sans-serif;margin:4rem auto;max-width:30rem;padding:0 1rem}small{color:#555}button{font:inherit;padding:.5rem 1rem}`
+
+var plainStyleHash = hashSource(plainStyle)
+
+// hashSource allows one inline script or style by its text (CSP Level 3 §2.3.1).
+func hashSource(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
 var leavePage = template.Must(template.New("leave").Parse(`<!doctype html>
 <html lang="en">
 <head>
@@ -168,7 +191,7 @@ var leavePage = template.Must(template.New("leave").Parse(`<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="refresh" content="{{.Content}}">
 <title>Continue</title>
-<style nonce="{{.Nonce}}">body{font:1rem/1.5 system-ui,sans-serif;margin:4rem auto;max-width:30rem;padding:0 1rem}</style>
+<style>` + plainStyle + `</style>
 </head>
 <body>
 <main>
@@ -185,7 +208,7 @@ var plainErrorPage = template.Must(template.New("error").Parse(`<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.Title}}</title>
-<style nonce="{{.Nonce}}">body{font:1rem/1.5 system-ui,sans-serif;margin:4rem auto;max-width:30rem;padding:0 1rem}small{color:#555}</style>
+<style>` + plainStyle + `</style>
 </head>
 <body>
 <main>

@@ -142,3 +142,30 @@ func TestAFormThatTheHostsMiddlewareParsedIsReadAllTheSame(t *testing.T) {
 		t.Errorf("read %v", form.values)
 	}
 }
+
+// A hash allows exactly one text: what html/template writes has to be it.
+func TestStyleAndScriptOfOurPagesAreAllowedByTheirPolicies(t *testing.T) {
+	p := &Provider{}
+	target := &redirectTarget{uri: "https://app.example/cb", state: "s"}
+	for name, write := range map[string]func(w http.ResponseWriter){
+		"leave":     func(w http.ResponseWriter) { p.leave(w, "https://app.example/cb") },
+		"form_post": func(w http.ResponseWriter) { p.formPost(w, target, "code", "c") },
+		"error": func(w http.ResponseWriter) {
+			p.builtInErrorPage(w, httptest.NewRequest("GET", "/", nil), &oauthError{status: 400})
+		},
+	} {
+		w := httptest.NewRecorder()
+		write(w)
+		for _, tag := range []string{"style", "script"} {
+			_, rest, found := strings.Cut(w.Body.String(), "<"+tag+">")
+			text, _, _ := strings.Cut(rest, "</"+tag+">")
+			policy := w.Header().Get("Content-Security-Policy")
+			if found && !strings.Contains(policy, tag+"-src "+hashSource(text)) && !strings.Contains(policy, "'self' "+hashSource(text)) {
+				t.Errorf("%s: the policy %q does not allow the %s %q", name, policy, tag, text)
+			}
+			if !found && (tag == "style" || name == "form_post") {
+				t.Errorf("%s has no %s", name, tag)
+			}
+		}
+	}
+}

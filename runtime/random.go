@@ -4,15 +4,25 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
+	"io"
 )
 
+// randomBytes fills b, or panics: a request whose randomness fails is answered
+// 500 before anything is issued, and its transaction is rolled back (RFC 6749
+// §10.10). There is no weak token to guard against, and no error that a caller
+// could forget. crypto/rand.Read would end the host's process instead.
+func randomBytes(b []byte) {
+	if _, err := io.ReadFull(rand.Reader, b); err != nil {
+		panic(fmt.Errorf("no randomness: %w", err))
+	}
+}
+
 // newToken returns 256 random bits as 43 base64url characters: a code, token,
-// interaction id or cookie value. crypto/rand.Read does not return when the
-// system has no randomness, so there is no weak token to guard against
-// (RFC 6749 §10.10).
+// interaction id or cookie value.
 func newToken() string {
 	var b [32]byte
-	rand.Read(b[:])
+	randomBytes(b[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
@@ -21,7 +31,7 @@ func newToken() string {
 // ever being equal (RFC 9700 §4.15).
 func newID(prefix string) string {
 	var b [16]byte
-	rand.Read(b[:])
+	randomBytes(b[:])
 	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
 }
 

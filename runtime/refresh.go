@@ -3,7 +3,6 @@ package lockspire
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
@@ -164,7 +163,7 @@ func (p *Provider) rotate(r *http.Request, row refreshRow, presented string, acc
 	made := row
 	made.secretID = p.secrets.id()
 	made.salt = make([]byte, 32)
-	rand.Read(made.salt)
+	randomBytes(made.salt)
 	successor, err := p.successor(made, presented)
 	if err != nil {
 		return "", err

@@ -4,7 +4,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -109,9 +108,7 @@ func (s *secretSet) sealWith(secretID, label, bound string, plaintext []byte) ([
 		return nil, err
 	}
 	nonce := make([]byte, aead.NonceSize())
-	if _, err := rand.Read(nonce); err != nil {
-		return nil, err
-	}
+	randomBytes(nonce)
 	return aead.Seal(nonce, nonce, plaintext, []byte(bound)), nil
 }
 

@@ -86,13 +86,15 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := p.bounded(r.Context())
 	defer cancel()
-	r = withInfo(r.WithContext(ctx), &requestInfo{id: newID("req_"), endpoint: found.name, arrived: p.now()})
+	info := &requestInfo{endpoint: found.name, arrived: p.now()}
+	r = withInfo(r.WithContext(ctx), info)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	form := asJSON
 	if found.page {
 		form = asPage
 	}
 	defer p.recovered(w, r, form)
+	info.id = newID("req_")
 
 	if found.crossOrigin() && p.cors(w, r, found.methods...) {
 		return
@@ -163,7 +165,6 @@ func (p *Provider) recovered(w http.ResponseWriter, r *http.Request, form errorF
 		p.failJSON(w, e)
 		return
 	}
-	// Not the host's page: it may be what panicked.
 	p.builtInErrorPage(w, r, e)
 }
 
