@@ -99,6 +99,6 @@ func (p *Provider) challenge(w http.ResponseWriter, r *http.Request, demands pro
 	}
 	p.config.Logger.LogAttrs(r.Context(), slog.LevelInfo, "lockspire: request not admitted",
 		slog.String("request_id", infoOf(r).id), slog.Int("status", refusal.Status),
-		slog.String("error", refusal.Code), slog.String("reason", reason.Error()))
+		slog.String("error", refusal.Code), slog.String("reason", oneLine(reason.Error())))
 	refusal.Write(w, r.Method)
 }

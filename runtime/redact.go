@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -25,11 +26,27 @@ const (
 // taken out of it: parameters, headers, cookies, credentials and path. The id of
 // a client that was found stays.
 func redactedCause(r *http.Request, err error) string {
-	text := redact(err.Error(), carried(r))
-	if len(text) > maxCause {
-		text = strings.ToValidUTF8(text[:maxCause], "") + "…"
+	return oneLine(redact(err.Error(), carried(r)))
+}
+
+// oneLine spells what could begin a line of the log, or colour a terminal that
+// shows it, as an escape (CWE-117): slog's own handlers do so too, but a host's
+// handler may not. What is too long is cut.
+func oneLine(text string) string {
+	var b strings.Builder
+	for _, c := range text {
+		if b.Len() >= maxCause {
+			b.WriteRune('…')
+			break
+		}
+		if unicode.IsPrint(c) {
+			b.WriteRune(c)
+		} else {
+			quoted := strconv.QuoteRune(c)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
 	}
-	return text
+	return b.String()
 }
 
 // carried lists the values of a request.

@@ -114,6 +114,6 @@ func (p *Provider) task(ctx context.Context, name string, fn func(context.Contex
 	defer cancel()
 	if err := fn(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		p.config.Logger.LogAttrs(ctx, slog.LevelWarn, "lockspire: background task failed; it will be tried again",
-			slog.String("task", name), slog.String("cause", err.Error()))
+			slog.String("task", name), slog.String("cause", oneLine(err.Error())))
 	}
 }
