@@ -51,7 +51,7 @@ var formPostPage = template.Must(template.New("form_post").Parse(`<!doctype html
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Continue</title>
-<style>`+plainStyle+`</style>
+<style>` + plainStyle + `</style>
 </head>
 <body>
 <main>

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -173,6 +174,9 @@ func readForm(r *http.Request) (params, error) {
 		var tooLarge *http.MaxBytesError
 		if errors.As(err, &tooLarge) {
 			return params{}, errBodyTooLarge
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return params{}, &oauthError{code: "invalid_request", status: http.StatusRequestTimeout, description: "The body took too long to arrive."}
 		}
 		return params{}, &oauthError{code: "invalid_request", description: "The body could not be read.", cause: err}
 	}

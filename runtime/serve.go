@@ -139,9 +139,32 @@ func (p *Provider) admissible(w http.ResponseWriter, r *http.Request, found endp
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
 	if found.form && r.Method == http.MethodPost {
+		return readFormInTime(w, r)
+	}
+	return nil
+}
+
+// bodyPatience is how long a form may take to arrive: a few kilobytes.
+const bodyPatience = 10 * time.Second
+
+// readFormInTime reads the form under a deadline, or who sends a byte a minute
+// keeps a goroutine for as long as they like (A189). A host whose server has a
+// ReadTimeout has decided for itself.
+func readFormInTime(w http.ResponseWriter, r *http.Request) error {
+	server, _ := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if server != nil && server.ReadTimeout > 0 {
 		_, err := readForm(r)
 		return err
 	}
+	// Writers that know no deadlines are those of tests and of middleware that
+	// hides them; there the host's limits are all there is.
+	controller := http.NewResponseController(w)
+	_ = controller.SetReadDeadline(time.Now().Add(bodyPatience))
+	if _, err := readForm(r); err != nil {
+		// The deadline stays, for what net/http does with the rest of the body.
+		return err
+	}
+	_ = controller.SetReadDeadline(time.Time{})
 	return nil
 }
 
