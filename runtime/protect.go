@@ -17,6 +17,8 @@ type protection struct {
 	// userinfo is true for that endpoint alone, which is no resource: a token
 	// for it names the issuer, and a user stands behind it.
 	userinfo bool
+	// checkAccount asks the host about the user on each request.
+	checkAccount bool
 }
 
 // protect resolves the options once, when the host builds its routes.
@@ -83,6 +85,12 @@ func (p *Provider) authorizeBearer(w http.ResponseWriter, r *http.Request, deman
 	if err != nil {
 		p.challenge(w, r, demands, err)
 		return nil, false
+	}
+	if demands.checkAccount && !token.ClientOnly {
+		if _, err := p.accountBySubject(ctx, token.Subject); err != nil {
+			p.challenge(w, r, demands, err)
+			return nil, false
+		}
 	}
 	return token, true
 }

@@ -199,6 +199,15 @@ func RequireMaxAge(age time.Duration) ProtectOption {
 	return func(p *protection) { p.Demands.RequireMaxAge(age) }
 }
 
+// CheckAccount asks [AccountResolver.AccountBySubject] about the user on each
+// request, after everything else was found good: [ErrAccountGone] refuses the
+// token, any other error is a 503. It is for hosts that cannot call
+// [Provider.RevokeSubject] when an account is disabled; it costs what the resolver
+// costs. Tokens of the client credentials grant have no user to ask about.
+func CheckAccount() ProtectOption {
+	return func(p *protection) { p.checkAccount = true }
+}
+
 // AccessToken is a verified access token, as handlers behind
 // [Provider.Protect] see it.
 type AccessToken struct {

@@ -1,7 +1,9 @@
 package dbtest
 
 import (
+	"database/sql"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -124,6 +126,44 @@ func TestA146DemandsNobodyCanMeetStopTheStart(t *testing.T) {
 				}()
 				h.provider.Protect(build())
 			}()
+		}
+	})
+}
+
+func TestA151CheckAccountAsksTheHostOnEachRequest(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		partner, job := h.newApp(), h.newApp(machine)
+		got, own := partner.redeem(partner.code()), job.ownToken("scope", "notes:read")
+		asks, plain := api(h.provider, lockspire.CheckAccount()), api(h.provider)
+		call := func(api http.Handler, token string) *httptest.ResponseRecorder {
+			return send(api, "GET", "https://x.example/", nil, "Authorization", "Bearer "+token)
+		}
+		before := h.people.count("AccountBySubject")
+		for range 3 {
+			if w := call(asks, got.Access); w.Code != http.StatusOK {
+				t.Fatalf("alice is there: %d %s", w.Code, w.Body)
+			}
+		}
+		if n := h.people.count("AccountBySubject") - before; n != 3 {
+			t.Errorf("the host was asked %d times", n)
+		}
+		h.people.set(func(p *people) { p.gone["alice"] = true })
+		wantChallenge(t, "gone", call(asks, got.Access), http.StatusUnauthorized, "invalid_token")
+		if w := call(plain, got.Access); w.Code != http.StatusOK {
+			t.Errorf("where nobody asks: %d", w.Code)
+		}
+		if w := call(asks, own.Access); w.Code != http.StatusOK {
+			t.Errorf("a client's token, which has no user: %d", w.Code)
+		}
+		h.people.set(func(p *people) { p.gone["alice"] = false; p.fault = sql.ErrConnDone })
+		if w := call(asks, got.Access); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || w.Header().Get("WWW-Authenticate") != "" {
+			t.Errorf("the host cannot tell: %d %v", w.Code, w.Header())
+		}
+		h.people.set(func(p *people) { p.fault = nil })
+		asked := h.people.count("AccountBySubject")
+		wantChallenge(t, "a bad token", call(asks, got.Access+"x"), http.StatusUnauthorized, "invalid_token")
+		if h.people.count("AccountBySubject") != asked {
+			t.Error("the host was asked about a token that is not good")
 		}
 	})
 }
