@@ -80,13 +80,13 @@ func New(config Config) (*Verifier, error) {
 	var problems []error
 	problems = append(problems, err)
 	if err == nil && (!secure(issuer) || issuer.RawQuery != "" || issuer.ForceQuery) {
-		problems = append(problems, fmt.Errorf("Issuer: %q has to be https without query (http on loopback only)", config.Issuer))
+		problems = append(problems, fmt.Errorf("%s: %q has to be https without query (http on loopback only)", "Issuer", config.Issuer))
 	}
 	identifier, err := absoluteURL("Identifier", config.Identifier)
 	problems = append(problems, err)
 	for _, alg := range config.Algorithms {
 		if !slices.Contains(asymmetric, jose.SignatureAlgorithm(alg)) {
-			problems = append(problems, fmt.Errorf("Algorithms: %q is none of %v", alg, asymmetric))
+			problems = append(problems, fmt.Errorf("%s: %q is none of %v", "Algorithms", alg, asymmetric))
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -178,7 +178,7 @@ func (v *Verifier) admit(r *http.Request, d demands) (*AccessToken, error) {
 	return token, d.Check(claims, token.HasScope, v.config.Now())
 }
 
-// ErrInvalidToken: the token is not one for this API, or is not good (any more).
+// ErrInvalidToken is a token that is not for this API, or is not good (any more).
 var ErrInvalidToken = errors.New("resource: the access token is not good for this API")
 
 // Verify is for tokens that do not come by HTTP. It returns [ErrInvalidToken],

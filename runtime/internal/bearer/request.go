@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// ErrNoToken: the request presents no token.
+// ErrNoToken says that the request presents no token.
 var ErrNoToken = errors.New("no access token")
 
 // RequestError is a request that presents a token in a way that is not

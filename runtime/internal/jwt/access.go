@@ -11,7 +11,7 @@ import (
 // Leeway is how far another clock may be off (RFC 8725 §3; A147).
 const Leeway = 60 * time.Second
 
-// ErrInvalid: a well-formed access token that is not good here or now. The
+// ErrInvalid is a well-formed access token that is not good here or now. The
 // wrapped text is for the log.
 var ErrInvalid = errors.New("access token refused")
 
