@@ -79,7 +79,8 @@ func (k *keySet) find(ctx context.Context, kid string) (*jose.JSONWebKey, error)
 	if kid == "" || len(kid) > maxKIDBytes {
 		return nil, nil
 	}
-	for {
+	// One reading is enough; another may have begun meanwhile, for another kid.
+	for range 3 {
 		key, wait, err := k.look(ctx, kid)
 		if wait == nil {
 			return key, err
@@ -90,6 +91,7 @@ func (k *keySet) find(ctx context.Context, kid string) (*jose.JSONWebKey, error)
 			return nil, fmt.Errorf("%w: %w", errNoKeys, ctx.Err())
 		}
 	}
+	return nil, fmt.Errorf("%w: they are over as soon as they are read; is the clock right?", errNoKeys)
 }
 
 // look answers from what is known, or returns what to wait for before looking
