@@ -40,6 +40,34 @@ func (h *host) issued() int {
 		+ (SELECT COUNT(*) FROM lockspire_codes) + (SELECT COUNT(*) FROM lockspire_refresh_tokens) + (SELECT COUNT(*) FROM lockspire_access_tokens)`)
 }
 
+// The features that are still to come have no endpoint, whatever is sent to where
+// it would be, and no metadata.
+func TestWhatIsNotBuiltIsNowhere(t *testing.T) {
+	onEngines(t, func(t *testing.T, h *host) {
+		h.wantUnannounced(t, "pushed_authorization", "device", "registration_endpoint", "backchannel", "frontchannel", "logout", "end_session", "dpop", "mtls", "tls_client",
+			"token-exchange", "jwt-bearer", "private_key_jwt", "client_secret_jwt", "client_id_metadata", "authorization_details", "pairwise", "jarm", "query.jwt")
+		partner, b := h.newApp(), h.newBrowser()
+		b.signIn("alice")
+		for _, path := range []string{"/par", "/register", "/register/" + partner.ID, "/device", "/device/code", "/device_authorization", "/verify",
+			"/bc-authorize", "/end_session", "/check_session", "/admin", "/metrics"} {
+			for _, method := range []string{"GET", "POST", "PUT", "DELETE", "OPTIONS"} {
+				w := send(h.provider, method, h.issuer+path, strings.NewReader("client_id="+partner.ID), "Content-Type", "application/x-www-form-urlencoded",
+					"Authorization", partner.basic(), "Origin", "https://spa.example")
+				if w.Code != http.StatusNotFound || w.Header().Get("Access-Control-Allow-Origin") != "" {
+					t.Errorf("%s %s: %d %v", method, path, w.Code, w.Header())
+				}
+			}
+		}
+		partner.wantError(t, "request", b.get(partner.authorizeURL("request", "a.b.c")), "request_not_supported")
+		partner.wantError(t, "request_uri", b.get(partner.authorizeURL("request_uri", "urn:ietf:params:oauth:request_uri:x")), "request_uri_not_supported")
+		partner.wantError(t, "registration", b.get(partner.authorizeURL("registration", "{}")), "registration_not_supported")
+		wantPage(t, "a client_id that is an URL", b.get(partner.authorizeURL("client_id", "https://client.example/metadata.json")))
+		if n := h.issued() + count(t, h.db, "SELECT COUNT(*) FROM lockspire_clients") - 1; n != 0 {
+			t.Errorf("%d rows came of it", n)
+		}
+	})
+}
+
 // proof is a well-formed DPoP proof (RFC 9449 §4.2), signed with key.
 const proof = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjY1Mjk2fQ.pAqut2IRDm_De6PR93SYmGBPXpwrAk90e8cP2hjiaG5QsGSuKDYW7_X620BxqhvYC8ynrrvZLTk41mSRroapUA"
 
