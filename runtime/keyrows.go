@@ -142,10 +142,16 @@ func (k *Keys) revoke(ctx context.Context, kid string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	k.reread(ctx)
+	return replacement, nil
+}
+
+// reread tells this process's keyring of a change that is committed. A failure
+// is no failure of the change: every use of a key asks the rows anyway.
+func (k *Keys) reread(ctx context.Context) {
 	if k.ring != nil {
-		err = k.ring.refresh(ctx, 0)
+		_ = k.ring.refresh(ctx, 0)
 	}
-	return replacement, err
 }
 
 // fresh makes an active key for the algorithm of kid.

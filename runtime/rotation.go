@@ -85,9 +85,7 @@ func (k *Keys) rotate(ctx context.Context, immediately bool) ([]Rotation, error)
 		}
 		all = append(all, rotation)
 	}
-	if k.ring != nil {
-		return all, k.ring.refresh(ctx, 0)
-	}
+	k.reread(ctx)
 	return all, nil
 }
 
