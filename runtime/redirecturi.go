@@ -44,6 +44,10 @@ func validateRedirectURI(uri string) error {
 	if u.User != nil || strings.Contains(u.Host, "@") {
 		return errors.New("redirect URI has user information")
 	}
+	if strings.ContainsAny(strings.Replace(uri, u.Host, "", 1), "[]") {
+		// Whoever writes [a-z] means a pattern.
+		return errors.New("redirect URI has brackets that enclose no IPv6 address (RFC 3986 §3.2.2)")
+	}
 	scheme := uri[:strings.IndexByte(uri, ':')]
 	switch {
 	case forbiddenSchemes[u.Scheme]:
@@ -59,6 +63,9 @@ func validateRedirectURI(uri string) error {
 		return validateWebHost(u)
 	case !strings.Contains(u.Scheme, "."):
 		return errors.New("redirect URI has a private-use scheme without a dot (RFC 8252 §7.1)")
+	case u.Opaque != "" || !strings.HasPrefix(uri[len(scheme):], ":/"):
+		// app.example:443 is a host without its scheme.
+		return errors.New("redirect URI has a private-use scheme and no path; write it as com.example.app:/path (RFC 8252 §7.1)")
 	}
 	return nil
 }
