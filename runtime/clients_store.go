@@ -157,11 +157,17 @@ func validateClient(c Client) error {
 	}
 	links := []struct{ field, uri string }{{"URI", c.URI}, {"PolicyURI", c.PolicyURI}, {"TOSURI", c.TOSURI}}
 	for _, link := range links {
-		if u, err := url.Parse(link.uri); link.uri != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil) {
+		if link.uri != "" && !isHTTPSLink(link.uri) {
 			refuse(link.field, "%q is not an https URL", link.uri)
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// isHTTPSLink reports whether uri is one that a page may link to for a client.
+func isHTTPSLink(uri string) bool {
+	u, err := url.Parse(uri)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
 }
 
 // grantProblems says why a client cannot have its grant types.
@@ -189,7 +195,8 @@ func grantProblems(c Client) []string {
 
 // validateClientName refuses what could make a consent page say something else
 // than it seems to: controls, line breaks, and the invisible or direction
-// changing characters (A54).
+// changing characters (A54). Some of those are letters and marks to Unicode: the
+// Hangul fillers, the grapheme joiner, the blank of Braille.
 func validateClientName(name string) error {
 	switch {
 	case strings.TrimSpace(name) == "":
@@ -200,7 +207,8 @@ func validateClientName(name string) error {
 		return errors.New("is not UTF-8")
 	}
 	for _, c := range name {
-		if unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || unicode.Is(unicode.Zl, c) || unicode.Is(unicode.Zp, c) {
+		if unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || unicode.Is(unicode.Zl, c) || unicode.Is(unicode.Zp, c) ||
+			unicode.Is(unicode.Other_Default_Ignorable_Code_Point, c) || c == '\u2800' {
 			return fmt.Errorf("contains the invisible character %U", c)
 		}
 	}

@@ -92,11 +92,20 @@ func (p *Provider) storePin(ctx context.Context, i *interaction, pinned pin) err
 func pageClient(client Client, redirectURI string) PageClient {
 	return PageClient{
 		ID: client.ID, Name: client.Name,
-		URI: client.URI, PolicyURI: client.PolicyURI, TOSURI: client.TOSURI,
+		URI: pageLink(client.URI), PolicyURI: pageLink(client.PolicyURI), TOSURI: pageLink(client.TOSURI),
 		RedirectHost: redirectHost(redirectURI),
 		Loopback:     kindOfRedirect(redirectURI) == redirectLoopback,
 		Trusted:      client.Trusted,
 	}
+}
+
+// pageLink is a link of a registration, or "" where the row holds something that
+// registration would have refused: hosts print it as a href (A53).
+func pageLink(uri string) string {
+	if !isHTTPSLink(uri) {
+		return ""
+	}
+	return uri
 }
 
 func (p *Provider) describeResources(identifiers []string) []Resource {
