@@ -11,7 +11,7 @@ func configFile(in Inputs) ([]byte, error) {
 	s.decl("Host", `
 type Host struct {
 `+fields+`	//: Host.Browser
-	Browser func(next $http.Handler) $http.Handler
+	Browser `+formOf(in).browser+`
 }`)
 	s.decl("", `
 const (

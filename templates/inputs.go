@@ -14,10 +14,19 @@ const (
 	DatabaseSQL  = "sql.DB"  // the host passes a *sql.DB
 	DatabasePgx  = "pgxpool" // the host passes a *pgxpool.Pool of github.com/jackc/pgx/v5
 	DatabaseOwn  = "own"     // no handle is in scope at the router: database.go opens a pool of its own
-	RouterMux    = "servemux"
-	RouterChi    = "chi"
 	EngineSQLite = "sqlite"
 	EnginePG     = "postgres"
+)
+
+// Router kinds: whose terms the generated Mount speaks.
+const (
+	RouterMux     = "servemux"
+	RouterChi     = "chi"
+	RouterGorilla = "gorilla"
+	RouterGin     = "gin"
+	RouterEcho    = "echo"
+	RouterFiber   = "fiber"
+	RouterHandler = "handler" // any other http.Handler: Mount goes around it
 )
 
 // Migration modes: how the lockspire_* tables come into the host's database.
@@ -49,12 +58,25 @@ type Inputs struct {
 	Module           string `json:"module"`                      // module path of the host
 	MountPath        string `json:"mount_path"`                  // "/lockspire"; "/" for the root
 	Package          string `json:"package"`                     // module-relative directory, "internal/authserver"
-	Router           string `json:"router"`                      // "servemux" or "chi"
+	Router           string `json:"router"`                      // one of the Router constants
 	RouterImport     string `json:"router_import"`               // import path of the router's package
 	Schema           string `json:"schema,omitempty"`            // PostgreSQL schema of the tables
 	SigraHost        bool   `json:"sigra_host"`                  // comments speak of the current scope's User
 	Wire             bool   `json:"wire"`                        // the call to Mount is ours to insert
 }
+
+// routerMajors are the import paths of routers whose API differs between major versions.
+var routerMajors = map[string][]string{
+	RouterEcho:  {echo4, echo5},
+	RouterFiber: {fiber2, fiber3},
+}
+
+const (
+	echo4  = "github.com/labstack/echo/v4"
+	echo5  = "github.com/labstack/echo/v5"
+	fiber2 = "github.com/gofiber/fiber/v2"
+	fiber3 = "github.com/gofiber/fiber/v3"
+)
 
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)
 
@@ -76,12 +98,14 @@ func (in Inputs) Validate() error {
 	oneOf("database", in.Database, DatabaseSQL, DatabasePgx, DatabaseOwn)
 	oneOf("engine", in.Engine, EngineSQLite, EnginePG)
 	oneOf("migrations", in.Migrations, MigrationsGoose, MigrationsRuntime, MigrationsPrint)
-	oneOf("router", in.Router, RouterMux, RouterChi)
+	oneOf("router", in.Router, RouterMux, RouterChi, RouterGorilla, RouterGin, RouterEcho, RouterFiber, RouterHandler)
 	if in.Database == DatabasePgx && in.Engine != EnginePG {
 		bad("database", "a pgxpool is PostgreSQL, not %s", in.Engine)
 	}
 	if !importPath(in.RouterImport) {
 		bad("router_import", "%q is not an import path", in.RouterImport)
+	} else if majors := routerMajors[in.Router]; majors != nil {
+		oneOf("router_import", in.RouterImport, majors...)
 	}
 	if !importPath(in.DriverImport) {
 		bad("driver_import", "%q is not an import path", in.DriverImport)

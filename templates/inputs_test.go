@@ -28,7 +28,7 @@ func TestNormalMountPath(t *testing.T) {
 func TestValidateNamesEveryFieldAtFault(t *testing.T) {
 	in := muxInputs()
 	in.Package, in.MountPath, in.LoginPath = "../outside", "/Auth/", "//evil.example"
-	in.DriverImport, in.Router, in.Module = "a\"; import \"os", "gin", "example.com/../x"
+	in.DriverImport, in.Router, in.Module = "a\"; import \"os", "martini", "example.com/../x"
 	in.Schema = "auth"
 	_, err := Render(in)
 	if err == nil {

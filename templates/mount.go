@@ -44,52 +44,48 @@ func lines(values []string) string {
 func mountFile(in Inputs) ([]byte, error) {
 	s := newSource(in, "lockspire_gen")
 	s.header()
-	router, doc := "*$http.ServeMux", "Mount"
-	if in.Router == RouterChi {
-		router, doc = "$chi.Router", "Mount.chi"
-	}
+	form := formOf(in)
 	s.decl("MountPath", `const MountPath = {{printf "%q" .Prefix}}`)
-	s.decl(doc, `
-func Mount(router `+router+`, host Host) (*$lockspire.Provider, error) {
+	s.decl(form.doc, `
+func Mount(`+form.param+`, host Host) (`+form.results+`, error) {
 	config, err := newConfig(host)
 	if err != nil {
-		return nil, $fmt.Errorf("{{.Name}}: %w", err)
+		return `+form.nothing+`, $fmt.Errorf("{{.Name}}: %w", err)
 	}
-`+databaseCode(in)+`	return mount(router, host, config)
+`+strings.ReplaceAll(databaseCode(in), "return nil, ", "return "+form.nothing+", ")+`	return mount(`+form.arg+`, host, config)
 }`)
-	s.decl("MustMount", `
-func MustMount(router `+router+`, host Host) *$lockspire.Provider {
-	provider, err := Mount(router, host)
+	s.decl(form.mustDoc, `
+func MustMount(`+form.param+`, host Host) `+form.must+` {
+	`+form.mustVars+`, err := Mount(`+form.arg+`, host)
 	if err != nil {
 		panic(err)
 	}
-	return provider
+	return `+form.mustReturn+`
 }`)
 	migrate := ""
 	if in.Migrations == MigrationsRuntime {
 		migrate = `	if err := $lockspire.Migrate(ctx, config.DB, config.Dialect, config.Schema); err != nil {
-		return nil, $fmt.Errorf("{{.Name}}: %w", err)
+		return ` + form.nothing + `, $fmt.Errorf("{{.Name}}: %w", err)
 	}
 `
 	}
 	s.decl("mount", `
-func mount(router `+router+`, host Host, config $lockspire.Config) (*$lockspire.Provider, error) {
+func mount(`+form.param+`, host Host, config $lockspire.Config) (`+form.results+`, error) {
 	config.Dialect = $lockspire.{{.Dialect}}
 	if err := checkIssuer(config); err != nil {
-		return nil, err
+		return `+form.nothing+`, err
 	}
 	ctx := $context.Background()
 `+migrate+`	provider, err := $lockspire.New(ctx, config)
 	if err != nil {
-		return nil, $fmt.Errorf("{{.Name}}: %w", err)
+		return `+form.nothing+`, $fmt.Errorf("{{.Name}}: %w", err)
 	}
-	register(router, host, provider)
-	go func() {
+`+form.register+`	go func() {
 		if err := provider.Run(ctx); err != nil {
 			$slog.ErrorContext(ctx, "lockspire: background work stopped", "error", err)
 		}
 	}()
-	return provider, nil
+	return `+form.mounted+`, nil
 }`)
 	s.decl("checkIssuer", `
 func checkIssuer(config $lockspire.Config) error {
@@ -99,63 +95,8 @@ func checkIssuer(config $lockspire.Config) error {
 	}
 	return nil
 }`)
-	s.decl("register", `
-func register(router `+router+`, host Host, provider *$lockspire.Provider) {
-	var browser $http.Handler = provider
-	if host.Browser != nil {
-		browser = host.Browser(provider)
-	}
-	//: register.browser
-	for _, path := range `+literal(browserPaths[1:])+` {
-		handle(router, MountPath+path, browser)
-	}
-	//: register.authorize
-	handle(router, MountPath+"/authorize", $http.HandlerFunc(func(w $http.ResponseWriter, r *$http.Request) {
-		if r.Method == $http.MethodPost {
-			provider.ServeHTTP(w, r)
-			return
-		}
-		browser.ServeHTTP(w, r)
-	}))
-	//: register.machine
-	for _, path := range `+lines(machinePaths)+` {
-		handle(router, MountPath+path, provider)
-	}
-	//: register.root
-	handle(router, "/.well-known/oauth-authorization-server"+MountPath, provider)
-`+rootDiscovery(in)+`	for _, path := range provider.ResourceMetadataPaths() {
-		handle(router, path, provider)
-	}
-}`)
-	s.decl("", handleCode(in))
+	form.routes(s)
 	return s.bytes()
-}
-
-// rootDiscovery is OpenID discovery at the root of the host, where some clients look; mounted at the root it is the
-// same path as the ordinary one.
-func rootDiscovery(in Inputs) string {
-	if in.prefix() == "" {
-		return ""
-	}
-	return "\thandle(router, \"/.well-known/openid-configuration\"+MountPath, provider)\n"
-}
-
-// handleCode registers one path. ServeMux lets GET answer HEAD; chi does not.
-func handleCode(in Inputs) string {
-	if in.Router == RouterChi {
-		return `
-func handle(router $chi.Router, path string, handler $http.Handler) {
-	for _, method := range ` + literal(append([]string{"HEAD"}, Methods...)) + ` {
-		router.Method(method, path, handler)
-	}
-}`
-	}
-	return `
-func handle(router *$http.ServeMux, path string, handler $http.Handler) {
-	for _, method := range ` + literal(Methods) + ` {
-		router.Handle(method+" "+path, handler)
-	}
-}`
 }
 
 // databaseCode sets config.DB from what the host has.

@@ -44,7 +44,17 @@ func variants() map[string]Inputs {
 	mattn.DriverImport, mattn.DriverName, mattn.SigraHost = "github.com/mattn/go-sqlite3", "sqlite3", true
 	ownPostgres := postgres
 	ownPostgres.Database, ownPostgres.Issuer = DatabaseOwn, ""
+	on := func(router, path string) Inputs {
+		in := muxInputs()
+		in.Router, in.RouterImport = router, path
+		return in
+	}
+	rootHandler := on(RouterHandler, "net/http")
+	rootHandler.MountPath, rootHandler.Database = "/", DatabaseOwn
 	return map[string]Inputs{
+		"gorilla": on(RouterGorilla, "github.com/gorilla/mux"), "gin": on(RouterGin, "github.com/gin-gonic/gin"),
+		"echo4": on(RouterEcho, echo4), "echo5": on(RouterEcho, echo5), "fiber2": on(RouterFiber, fiber2), "fiber3": on(RouterFiber, fiber3),
+		"handler": on(RouterHandler, "net/http"), "root-handler": rootHandler,
 		"mux": muxInputs(), "chi": chiInputs(), "root": root, "postgres": postgres, "mattn": mattn, "own-postgres": ownPostgres,
 	}
 }

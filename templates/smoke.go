@@ -6,10 +6,7 @@ func smokeFile(in Inputs) ([]byte, error) {
 	s := newSource(in, "lockspire_gen_test")
 	s.external()
 	s.header()
-	router := "$http.NewServeMux()"
-	if in.Router == RouterChi {
-		router = "$chi.NewRouter()"
-	}
+	form := formOf(in)
 	pool, host := "openTestDB(t)", "DB: db"
 	switch in.Database {
 	case DatabasePgx:
@@ -41,14 +38,13 @@ func TestSmoke(t *$testing.T) {
 			{Name: "profile", Title: "See your name"},
 		},
 	}
-`+migrate+`	router := `+router+`
-	provider, err := $host.MountForTest(router, $host.Host{}, config)
-	if err != nil {
+`+migrate+`	router := `+form.bare+`
+`+form.mount+`	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = provider.Close() })
-`+loginRoutes(in)+`	$lockspiretest.Walk(t, $lockspiretest.Host{
-		Handler: router,
+`+form.login+`	$lockspiretest.Walk(t, $lockspiretest.Host{
+		Handler: `+form.served(in)+`,
 		Provider: provider,
 		SignIn: func(_ *$lockspiretest.Browser, login *$lockspiretest.Page) (*$lockspiretest.Page, error) {
 			return login.Form("return_to").Submit()
@@ -112,13 +108,6 @@ func (smokeAccounts) LoginURL(_ *$http.Request, interaction $lockspire.Interacti
 	return interaction.AppendTo("/smoke-login")
 }`)
 	return s.bytes()
-}
-
-func loginRoutes(in Inputs) string {
-	if in.Router == RouterChi {
-		return "\trouter.Get(\"/smoke-login\", smokeLogin)\n\trouter.Post(\"/smoke-login\", smokeLogin)\n"
-	}
-	return "\trouter.HandleFunc(\"/smoke-login\", smokeLogin)\n"
 }
 
 // exportFile renders lockspire_gen_export_test.go: what the external test package may reach of this one.

@@ -50,8 +50,13 @@ func newSource(in Inputs, proseName string) *source {
 			"pgxpool":       "github.com/jackc/pgx/v5/pgxpool", "stdlib": "github.com/jackc/pgx/v5/stdlib",
 		},
 	}
-	if in.Router == RouterChi {
-		s.paths["chi"] = in.RouterImport
+	switch in.Router {
+	case RouterChi, RouterGin, RouterEcho:
+		s.paths[in.Router] = in.RouterImport
+	case RouterGorilla:
+		s.paths["mux"] = in.RouterImport
+	case RouterFiber:
+		s.paths["fiber"], s.paths["adaptor"] = in.RouterImport, in.RouterImport+"/middleware/adaptor"
 	}
 	s.nameImports()
 	s.readProse("prose/" + proseName + ".txt")
@@ -221,6 +226,11 @@ func (w words) Prefix() string { return w.prefix() }
 
 // Name is the generated package's name.
 func (w words) Name() string { return w.PackageName() }
+
+// MethodRoutes: Host.Browser is middleware of the router's own kind.
+func (w words) MethodRoutes() bool {
+	return w.Router == RouterGin || w.Router == RouterEcho || w.Router == RouterFiber
+}
 
 // DefaultIssuer is the issuer where LOCKSPIRE_ISSUER is not set.
 func (w words) DefaultIssuer() string {
