@@ -1,6 +1,9 @@
 package hostrepo
 
-import "sort"
+import (
+	"sort"
+	"strings"
+)
 
 // RuntimeModule is the module path of the authorization server that generated code mounts.
 const RuntimeModule = "github.com/lockspire/lockspire/runtime"
@@ -16,7 +19,11 @@ type Position struct {
 const (
 	KindServeMux = "servemux" // net/http.ServeMux, also the default one
 	KindChi      = "chi"      // github.com/go-chi/chi, any major version
-	KindHandler  = "handler"  // something served that cannot be wired by this version; Router.Problem says why
+	KindGorilla  = "gorilla"  // github.com/gorilla/mux
+	KindGin      = "gin"      // github.com/gin-gonic/gin
+	KindEcho     = "echo"     // github.com/labstack/echo, v4 and v5
+	KindFiber    = "fiber"    // github.com/gofiber/fiber, v2 and v3: fasthttp, not net/http
+	KindHandler  = "handler"  // any other http.Handler: the call goes around it where it is served (Insertion.Wraps)
 )
 
 // Facts is what was found in the host. Everything in it is data about the host's text: positions and
@@ -91,11 +98,14 @@ type Route struct {
 
 // CatchAll reports whether the route answers every path that nothing else answers.
 func (r Route) CatchAll() bool {
-	return r.Known && r.Subtree && (r.Pattern == "/" || r.Pattern == "/*" || isRootWildcard(r.Pattern))
+	return r.Known && r.Subtree && r.greedy() && !strings.Contains(strings.TrimPrefix(r.Pattern, "/"), "/")
 }
 
-func isRootWildcard(p string) bool {
-	return len(p) > 6 && p[:2] == "/{" && p[len(p)-4:] == "...}"
+// greedy reports whether the route matches whatever the first segment of a path is, so that in a library where the first
+// match wins it may hide what is registered later.
+func (r Route) greedy() bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(r.Pattern, "/"), "/")
+	return r.Known && strings.HasPrefix(r.Pattern, "/") && (strings.ContainsAny(first, "{:*+") || first == "" && r.Subtree)
 }
 
 // Login is a guess at the host's sign-in page.
@@ -119,6 +129,8 @@ type Insertion struct {
 	ErrName   string // "err" when a variable err of type error is in scope, else ""
 	InMain    bool   // the enclosing package is main, so nothing can import it
 	Generated bool   // the file carries a "Code generated" header: it must not be edited
+	Wraps     string // the expression that the call goes around, as the file writes it; "" for a statement of its own
+	End       int    // behind that expression
 
 	Scope   []string // every identifier visible at Offset, sorted
 	Imports []Import // of File, in source order

@@ -26,6 +26,7 @@ type index struct {
 	onValue  map[types.Object][]*call        // method calls by the variable or field they are made on
 	all      []*call
 	callOf   map[*ast.CallExpr]*call
+	outer    map[*ast.CallExpr]*call         // the call of a method on a call's result: chains
 	assigned map[types.Object][]types.Object // for a field written as x.f = v: the variables x
 	methods  map[string][]*types.Func        // methods of the module's types by name, for interface calls
 	composed []composite
@@ -87,6 +88,7 @@ func buildIndex(r *Repo) *index {
 		funcs: map[*types.Func]*fn{}, lits: map[*ast.FuncLit]*fn{}, params: map[types.Object]paramOf{},
 		writes: map[types.Object][]write{}, calls: map[types.Object][]*call{}, litArgs: map[*ast.FuncLit]litArg{},
 		litVars: map[*ast.FuncLit][]types.Object{}, onValue: map[types.Object][]*call{}, callOf: map[*ast.CallExpr]*call{},
+		outer:    map[*ast.CallExpr]*call{},
 		assigned: map[types.Object][]types.Object{}, methods: map[string][]*types.Func{},
 	}
 	for _, p := range r.Packages {
@@ -304,6 +306,9 @@ func (ix *index) call(u *unit, f *fn, e *ast.CallExpr) {
 	if sel, ok := ast.Unparen(e.Fun).(*ast.SelectorExpr); ok {
 		if on := ix.object(u, sel.X); on != nil {
 			ix.onValue[on] = append(ix.onValue[on], c)
+		}
+		if inner, ok := ast.Unparen(sel.X).(*ast.CallExpr); ok {
+			ix.outer[inner] = c
 		}
 	}
 	for i, a := range e.Args {

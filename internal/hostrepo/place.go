@@ -16,7 +16,8 @@ type event struct {
 	use      bool
 	useHere  bool // the call itself adds the middleware
 	route    bool // a route that is no catch-all
-	catchAll bool
+	catchAll bool // a catch-all, or where the first match wins a route that may hide ours
+	login    bool // the sign-in page is among its routes
 }
 
 // placement finds the insertion point of one router.
@@ -24,6 +25,7 @@ type placement struct {
 	ix     *index
 	router *served
 	kind   *routerKind
+	login  *Login
 	events map[*fn][]*event
 }
 
@@ -31,22 +33,16 @@ type placement struct {
 // r.Problem why there is none.
 func place(ix *index, s *served, kind *routerKind, r *Router) {
 	r.Exit = 1
-	switch {
-	case kind == nil:
-		r.Func, r.Type = s.fn.name(), typeText(s)
-		r.Problem = "the handler that is served here is no router that can be followed"
-		if s.redirects {
-			r.Problem = "this server only redirects"
-		}
-		r.Next = "lockspire install --no-wire    # then register the routes of the printed call by hand"
+	if kind == nil || kind.kind == KindHandler {
+		wrapAt(ix, s, r)
 		return
-	case kind.kind == KindHandler:
-		r.Func, r.Type = s.fn.name(), typeText(s)
-		r.Problem = "this is a " + kind.label + " router, and this version wires net/http ServeMux and chi only"
+	}
+	if why := kind.unwired(kindPath(s)); why != "" {
+		r.Func, r.Type, r.Problem = s.fn.name(), typeText(s), why
 		r.Next = "lockspire install --no-wire    # then call the printed code where the routes are registered"
 		return
 	}
-	p := &placement{ix: ix, router: s, kind: kind, events: map[*fn][]*event{}}
+	p := &placement{ix: ix, router: s, kind: kind, login: r.Login, events: map[*fn][]*event{}}
 	p.collect()
 	var first *Router
 	for _, f := range p.candidates() {
@@ -106,11 +102,14 @@ func (p *placement) collect() {
 			case reg.use && !reg.group:
 				e.use = true
 				e.useHere = e.useHere || c == reg.call
-			case reg.route.CatchAll():
+			case reg.use:
+				e.route = true // of a group: nothing of ours passes through it
+			case reg.route.CatchAll(), p.kind.firstWins && reg.route.greedy():
 				e.catchAll = true
 			default:
 				e.route = true
 			}
+			e.login = e.login || p.login != nil && reg.route.Position == p.login.Position
 		}
 	}
 	for _, es := range p.events {

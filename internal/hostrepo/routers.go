@@ -17,13 +17,15 @@ type sink struct {
 	addr    string
 	unit    *unit
 	fn      *fn
+	self    bool // the handler is a router that serves itself, and is handed to nobody
 }
 
 // served is a router under construction: the origin, the sinks that reach it, and what is registered on it.
 type served struct {
 	origin
-	sinks []sink
-	regs  []registration
+	sinks  []sink
+	regs   []registration
+	handed []ast.Expr // where it is handed on as a http.Handler, in each sink's trail
 }
 
 // findRouters slices backwards from every sink and describes each router that it ends at.
@@ -33,19 +35,29 @@ func findRouters(ix *index) []Router {
 	for _, s := range findSinks(ix) {
 		origins := []origin{{isDefault: true}}
 		if s.handler != nil {
-			origins = ix.origins(s.handler)
+			origins = ix.servedOrigins(s)
 		}
 		if len(origins) == 0 {
-			origins = []origin{{expr: s.handler, unit: s.unit, fn: s.fn}}
+			origins = []origin{{expr: s.handler, unit: s.unit, fn: s.fn, trail: trail{handed: s.handler}}}
 		}
 		for _, o := range origins {
-			r := found[o.key()]
+			key := o.key()
+			if o.kind == nil && !o.isDefault && o.handed != nil {
+				key = o.handed // a hand-written handler that hands on to several is one
+			}
+			r := found[key]
 			if r == nil {
 				r = &served{origin: o}
-				found[o.key()] = r
+				found[key] = r
 				order = append(order, r)
 			}
-			r.sinks = append(r.sinks, s)
+			if len(r.sinks) == 0 || r.sinks[len(r.sinks)-1].pos != s.pos {
+				r.sinks = append(r.sinks, s)
+			}
+			r.redirects = r.redirects && o.redirects
+			if o.handed != nil && !slices.Contains(r.handed, o.handed) && !o.redirects {
+				r.handed = append(r.handed, o.handed)
+			}
 		}
 	}
 	regs := findRegistrations(ix)
@@ -267,7 +279,7 @@ func serveCall(ix *index, c *call) []sink {
 	}
 	if sel, ok := ast.Unparen(c.expr.Fun).(*ast.SelectorExpr); ok {
 		if k := kindOf(info.TypeOf(sel.X)); k != nil && contains(k.serves, m.Name()) {
-			s.handler = sel.X
+			s.handler, s.self = sel.X, true
 			return []sink{s}
 		}
 	}

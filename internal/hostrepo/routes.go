@@ -56,11 +56,17 @@ func findRegistrations(ix *index) *registrations {
 			if o.kind == nil && !o.isDefault {
 				continue
 			}
-			if isUse {
-				rs.byOn[o.key()] = append(rs.byOn[o.key()], registration{call: c, use: true, group: o.group, via: o.via, on: on, own: o.key()})
-				continue
+			switch {
+			case isUse:
+				group := o.group || k.kind == KindFiber && onPrefix(c)
+				rs.byOn[o.key()] = append(rs.byOn[o.key()], registration{call: c, use: true, group: group, via: o.via, on: on, own: o.key()})
+			case k.chained:
+				if isNamed(m.Signature().Recv().Type(), m.Pkg().Path(), "Router") {
+					rs.addChain(o, c, on)
+				}
+			default:
+				rs.add(o, c, on, spec)
 			}
-			rs.add(o, c, on, spec)
 		}
 	}
 	return rs
@@ -101,19 +107,43 @@ func (rs *registrations) add(o origin, c *call, on ast.Expr, spec routeSpec) {
 		}
 	}
 	r.Pattern, r.Known = o.prefix+pattern, known && !o.unknown
-	isMux := o.isDefault || o.kind.kind == KindServeMux
-	if isMux {
-		r.Subtree = strings.HasSuffix(pattern, "/") || strings.HasSuffix(pattern, "...}")
-	} else if strings.HasSuffix(pattern, "*") {
-		r.Subtree = true
-	} else if r.Subtree {
-		r.Pattern = strings.TrimSuffix(r.Pattern, "/") + "/*"
-	}
+	r.wildcard(o, known)
 	reg := registration{call: c, group: o.group, via: o.via, on: on, route: r, own: o.key()}
-	if spec.handler < len(c.expr.Args) {
+	if spec.handler >= 0 && spec.handler < len(c.expr.Args) {
 		reg.handler = c.expr.Args[spec.handler]
 	}
 	rs.byOn[o.key()] = append(rs.byOn[o.key()], reg)
+}
+
+// wildcard sets Subtree by the spelling of each library.
+func (r *Route) wildcard(o origin, known bool) {
+	if o.isDefault || o.kind.kind == KindServeMux {
+		r.Subtree = strings.HasSuffix(r.Pattern, "/") || strings.HasSuffix(r.Pattern, "...}")
+		return
+	}
+	if known && !strings.HasPrefix(r.Pattern, "/") {
+		r.Pattern = "/" + r.Pattern // "*" of echo and fiber, "" of a group
+	}
+	_, last, _ := strings.Cut(r.Pattern[strings.LastIndexByte(r.Pattern, '/')+1:], "*")
+	switch {
+	case strings.HasSuffix(r.Pattern, "*"), strings.HasSuffix(r.Pattern, "/+"),
+		last != "" && (o.kind.kind == KindGin || o.kind == httprouter): // "/*rest"
+		r.Subtree = true
+	case r.Subtree:
+		r.Pattern = strings.TrimSuffix(r.Pattern, "/") + "/*"
+	}
+}
+
+// onPrefix reports whether fiber's Use is for the paths below a prefix only.
+func onPrefix(c *call) bool {
+	if len(c.expr.Args) == 0 {
+		return false
+	}
+	if !isString(c.unit.pkg.TypesInfo.TypeOf(c.expr.Args[0])) {
+		return isSliceOrMap(c.unit.pkg.TypesInfo.TypeOf(c.expr.Args[0]))
+	}
+	prefix, known := constString(c.unit, c.expr.Args[0])
+	return !known || prefix != "/" && prefix != "" && prefix != "*" && prefix != "/*"
 }
 
 // on returns what is registered on an origin, and below it on the routers that are mounted there.
@@ -137,7 +167,7 @@ func (rs *registrations) on(key any, prefix string, known bool, depth int) []reg
 			switch {
 			case !reg.route.Known:
 				below = "" // a prefix that is no constant: the routes below are known by their ends only
-			case o.kind.kind == KindChi && strings.HasSuffix(reg.route.Pattern, "/*"):
+			case (o.kind.kind == KindChi || o.kind.kind == KindFiber) && strings.HasSuffix(reg.route.Pattern, "/*"):
 				below = strings.TrimSuffix(reg.route.Pattern, "/*")
 			case o.stripped:
 				below = prefix + strings.TrimSuffix(strings.TrimSuffix(own, "*"), "/")
@@ -151,6 +181,9 @@ func (rs *registrations) on(key any, prefix string, known bool, depth int) []reg
 // canHold reports whether the handler of a route can be another router: it is a http.Handler and no function.
 func (rs *registrations) canHold(reg registration) bool {
 	t := reg.call.unit.pkg.TypesInfo.TypeOf(reg.handler)
+	if k := kindOf(t); k != nil && k.kind == KindFiber {
+		return true // an app is no http.Handler
+	}
 	if t == nil || !isHandler(t) {
 		return false
 	}

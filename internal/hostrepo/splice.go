@@ -33,6 +33,11 @@ func (in Insertion) CallSplice(lines ...string) Splice {
 	return Splice{in.Offset, in.Prefix + strings.Join(lines, in.EOL+in.Indent) + in.Suffix}
 }
 
+// WrapSplices put a call around the expression at the place: its function and opening parenthesis before, the rest behind.
+func (in Insertion) WrapSplices(before, behind string) []Splice {
+	return []Splice{{in.Offset, before}, {in.End, behind}}
+}
+
 // ImportName returns the name under which the file already imports path, "" when it does not (a blank import
 // does not count, a dot import gives ".").
 func (in Insertion) ImportName(path string) string {

@@ -39,7 +39,8 @@ type trail struct {
 	group    bool   // the value is a group or sub-router of its origin
 	stripped bool   // http.StripPrefix lies on the way
 	wrappers []Wrapper
-	via      []*call // calls crossed from a callee's parameter to the argument, innermost first
+	via      []*call  // calls crossed from a callee's parameter to the argument, innermost first
+	handed   ast.Expr // the last expression that was handed on as a http.Handler: what a call can go around
 }
 
 // frame is the call through which the walk entered a function, so that it leaves through the same one.
@@ -74,9 +75,19 @@ const maxFrames = 10
 // origins follows e backwards over assignments, field writes, returns, parameters, wrapper arguments and receivers,
 // closures and method values. Where routers are found, other handlers on the way (an error page, a file server) are
 // left out.
-func (ix *index) origins(e ast.Expr) []origin {
+func (ix *index) origins(e ast.Expr) []origin { return ix.from(e, trail{}) }
+
+// servedOrigins follows what a server is given. Where that is a http.Handler, the trail knows the expression to go around.
+func (ix *index) servedOrigins(s sink) []origin {
+	if s.self {
+		return ix.origins(s.handler)
+	}
+	return ix.from(s.handler, trail{handed: s.handler})
+}
+
+func (ix *index) from(e ast.Expr, p trail) []origin {
 	t := &tracer{ix: ix, seen: map[seenKey]bool{}, frames: map[frameKey]*frame{}}
-	t.expr(e, trail{})
+	t.expr(e, p)
 	var routers []origin
 	for _, o := range t.out {
 		if o.kind != nil || o.isDefault {
@@ -223,7 +234,7 @@ func (t *tracer) variable(v *types.Var, at ast.Expr, p trail) {
 			}
 			continue
 		}
-		t.expr(w.expr, p)
+		t.expr(w.expr, p.hands(w.expr, v.Type()))
 	}
 	for _, c := range t.ix.onValue[v] { // n := negroni.New(); n.UseHandler(mux)
 		if kindOf(v.Type()) == nil && c.obj != nil && !t.ix.inModule(c.obj) && isHandler(v.Type()) && c.obj.Name() != "ServeHTTP" {
@@ -316,8 +327,16 @@ func (t *tracer) passed(c *call, par paramOf, p trail) {
 		return
 	}
 	if i < len(c.expr.Args) {
-		t.expr(c.expr.Args[i], p.through(c))
+		t.expr(c.expr.Args[i], p.through(c).hands(c.expr.Args[i], par.fn.sig.Params().At(i).Type()))
 	}
+}
+
+// hands notes that e is handed on as a value of type to. Below http.StripPrefix paths are not what clients send.
+func (p trail) hands(e ast.Expr, to types.Type) trail {
+	if n, ok := types.Unalias(to).(*types.Named); ok && !p.stripped && isNamed(n, "net/http", "Handler") {
+		p.handed = e
+	}
+	return p
 }
 
 func (p trail) through(c *call) trail {
@@ -336,7 +355,7 @@ func (t *tracer) groupClosure(c *call, p trail) bool {
 	if k == nil {
 		return false
 	}
-	t.expr(sel.X, t.below(c, p).through(c))
+	t.expr(sel.X, t.below(c, k, p).through(c))
 	return true
 }
 
@@ -354,9 +373,9 @@ func (t *tracer) groupCall(c *call) (*ast.SelectorExpr, *routerKind) {
 }
 
 // below adds the prefix of a group, when its first argument is one.
-func (t *tracer) below(c *call, p trail) trail {
+func (t *tracer) below(c *call, k *routerKind, p trail) trail {
 	p.group = true
-	if len(c.expr.Args) == 0 || !isString(c.unit.pkg.TypesInfo.TypeOf(c.expr.Args[0])) {
+	if sel, ok := ast.Unparen(c.expr.Fun).(*ast.SelectorExpr); !ok || !contains(k.prefix, sel.Sel.Name) || len(c.expr.Args) == 0 || !isString(c.unit.pkg.TypesInfo.TypeOf(c.expr.Args[0])) {
 		return p
 	}
 	s, ok := constString(c.unit, c.expr.Args[0])

@@ -20,7 +20,11 @@ func (t *tracer) result(e *ast.CallExpr, i int, p trail) {
 		return
 	}
 	if sel, k := t.groupCall(c); k != nil {
-		t.expr(sel.X, t.below(c, p).through(c))
+		t.expr(sel.X, t.below(c, k, p).through(c))
+		return
+	}
+	if next := t.ix.ourWrap(c); next != nil {
+		t.expr(next, p.hands(next, info.TypeOf(e))) // what an earlier run has put around it
 		return
 	}
 	if fns := t.ix.callees(c); len(fns) > 0 {
@@ -40,6 +44,19 @@ func (t *tracer) result(e *ast.CallExpr, i int, p trail) {
 		return
 	}
 	t.external(c, p)
+}
+
+// ourWrap returns what a generated Mount of a host with a plain http.Handler goes around, nil for any other call.
+func (ix *index) ourWrap(c *call) ast.Expr {
+	m, ok := c.obj.(*types.Func)
+	if !ok || m.Name() != "Mount" && m.Name() != "MustMount" || len(c.expr.Args) == 0 {
+		return nil
+	}
+	f := ix.funcs[m]
+	if f == nil || !isOurs(f.unit.file) || !isNamed(m.Signature().Params().At(0).Type(), "net/http", "Handler") {
+		return nil
+	}
+	return c.expr.Args[0]
 }
 
 // returned follows what a function of the module returns.
@@ -69,7 +86,7 @@ func (t *tracer) returned(c *call, f *fn, i int, p trail) {
 				t.result(call, i, inner)
 			}
 		case i < len(r.Results):
-			t.expr(r.Results[i], inner)
+			t.expr(r.Results[i], inner.hands(r.Results[i], f.sig.Results().At(i).Type()))
 		}
 	}
 	if wraps(f) {
@@ -127,8 +144,9 @@ func (t *tracer) external(c *call, p trail) {
 	}
 	if k := kindOf(typ); k != nil {
 		if sel, ok := ast.Unparen(c.expr.Fun).(*ast.SelectorExpr); ok && kindOf(info.TypeOf(sel.X)) == k {
-			p.group = true
-			t.expr(sel.X, p) // a sub-router made by a method
+			_, route := k.routes[sel.Sel.Name]
+			p.group = p.group || !route && !contains(k.use, sel.Sel.Name) // a sub-router made by a method, or a chain of calls
+			t.expr(sel.X, p)
 			return
 		}
 		t.found(origin{kind: k, expr: c.expr, unit: c.unit, fn: c.fn}, p)
@@ -154,11 +172,18 @@ func (t *tracer) external(c *call, p trail) {
 
 // handlerArgs follows the arguments of a call that are handlers.
 func (t *tracer) handlerArgs(c *call, p trail) {
-	for _, a := range c.expr.Args {
-		tv := c.unit.pkg.TypesInfo.Types[a]
-		if !tv.IsNil() && isHandler(tv.Type) {
-			t.expr(a, p)
+	info := c.unit.pkg.TypesInfo
+	sig, _ := info.TypeOf(c.expr.Fun).(*types.Signature)
+	for i, a := range c.expr.Args {
+		tv := info.Types[a]
+		if tv.IsNil() || !isHandler(tv.Type) && kindOf(tv.Type) == nil {
+			continue
 		}
+		q := p
+		if sig != nil && i < sig.Params().Len() {
+			q = p.hands(a, sig.Params().At(i).Type())
+		}
+		t.expr(a, q)
 	}
 }
 

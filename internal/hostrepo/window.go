@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"go/ast"
 	"go/types"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -12,9 +13,15 @@ import (
 // is a middleware that would come after a route of ours, where the library forbids that.
 func (p *placement) window(f *fn, list []ast.Stmt) (first, last int, early *event) {
 	catchAll := len(list)
+	over := p.guarded(f, list) // middleware that is not for us stands there
 	raise := func(i int) {
-		if i >= 0 && i+1 > first {
+		if i >= 0 && i < over && i+1 > first {
 			first = i + 1
+		}
+	}
+	hides := func(i int) {
+		if i >= 0 && i < catchAll {
+			catchAll = i
 		}
 	}
 	if p.router.expr != nil && p.router.fn == f {
@@ -24,12 +31,20 @@ func (p *placement) window(f *fn, list []ast.Stmt) (first, last int, early *even
 		i := indexOf(list, e.call.expr.Pos())
 		if e.use || e.route {
 			raise(i)
-		} else if i >= 0 && i < catchAll {
-			catchAll = i
+		}
+		if e.catchAll && (p.kind.firstWins || !e.use && !e.route) {
+			hides(i)
+		}
+	}
+	for _, reg := range p.router.regs { // v1 := r.Group("/v1"); { v1.GET(…) }
+		if reg.call.fn == f && reg.group && !reg.use && reg.own == p.router.key() {
+			raise(indexOf(list, reg.call.expr.Pos()))
 		}
 	}
 	for i, s := range list { // s.routes(): a method that puts something on the router
-		if p.touches(s, 0) {
+		if touches, hidden := p.touches(s, 0); hidden && p.kind.firstWins {
+			hides(i)
+		} else if touches {
 			raise(i)
 		}
 	}
@@ -40,10 +55,8 @@ func (p *placement) window(f *fn, list []ast.Stmt) (first, last int, early *even
 			break
 		}
 	}
-	if first > stop {
-		first = stop
-	}
-	last = stop
+	last = min(stop, over)
+	first = min(first, last)
 	if p.kind.firstWins && catchAll < last {
 		last = catchAll
 		first = min(first, last)
@@ -54,16 +67,55 @@ func (p *placement) window(f *fn, list []ast.Stmt) (first, last int, early *even
 	return first, last, early
 }
 
-// touches reports whether a statement calls a function of the module that has events on this router.
-func (p *placement) touches(n ast.Node, depth int) bool {
-	if depth > 3 {
-		return false
+// guarded returns the first statement of f that adds middleware which is meant for what comes after it and not for the
+// provider, in a library where that order counts: len(list) when there is none. What stands before the first route, or
+// before the sign-in page, is for everything; of the rest, what is named like a demand to be signed in, or has nothing
+// after it and so answers what nothing answered.
+func (p *placement) guarded(f *fn, list []ast.Stmt) int {
+	if !p.kind.usesInOrder {
+		return len(list)
 	}
-	found := false
+	routes, login, end := len(list), -1, -1
+	for _, e := range p.events[f] {
+		if i := indexOf(list, e.call.expr.Pos()); i >= 0 && (e.route || e.catchAll) {
+			routes, end = min(routes, i), max(end, i)
+			if e.login {
+				login = i
+			}
+		}
+	}
+	for _, e := range p.events[f] {
+		i := indexOf(list, e.call.expr.Pos())
+		if !e.use || i <= routes || i < login {
+			continue
+		}
+		if login >= 0 || i > end || guardName.MatchString(usedText(e)) {
+			return i
+		}
+	}
+	return len(list)
+}
+
+var guardName = regexp.MustCompile(`(?i)auth|login|sign|require|protect|admin|jwt|csrf|private|member|access|permission|role|acl`)
+
+func usedText(e *event) string {
+	var b strings.Builder
+	for _, a := range e.call.expr.Args {
+		b.WriteString(middlewareText(a) + " ")
+	}
+	return b.String()
+}
+
+// touches reports whether a statement calls a function of the module that has events on this router, and whether one of
+// them answers whatever comes.
+func (p *placement) touches(n ast.Node, depth int) (touches, hides bool) {
+	if depth > 3 {
+		return false, false
+	}
 	ast.Inspect(n, func(n ast.Node) bool {
 		e, ok := n.(*ast.CallExpr)
-		if !ok || found {
-			return !found
+		if !ok {
+			return true
 		}
 		c := p.ix.callOf[e]
 		if c == nil || c.obj == nil {
@@ -73,12 +125,18 @@ func (p *placement) touches(n ast.Node, depth int) bool {
 		if !ok {
 			return true
 		}
-		if g := p.ix.funcs[m]; g != nil && (len(p.events[g]) > 0 || p.touches(g.body, depth+1)) {
-			found = true
+		g := p.ix.funcs[m]
+		if g == nil {
+			return true
 		}
-		return !found
+		for _, e := range p.events[g] {
+			touches, hides = true, hides || e.catchAll
+		}
+		t, h := p.touches(g.body, depth+1)
+		touches, hides = touches || t, hides || h
+		return true
 	})
-	return found
+	return touches, hides
 }
 
 // leaves reports whether nothing after a statement is sure to run: it returns, or it serves.
@@ -103,7 +161,7 @@ func (p *placement) leaves(s ast.Stmt) bool {
 			if !ok || m.Pkg() == nil || p.ix.inModule(m) {
 				return true
 			}
-			if m.Name() != "ServeHTTP" && serveName.MatchString(m.Name()) && (m.Pkg().Path() == "net/http" || len(serveCall(p.ix, c)) > 0) {
+			if m.Name() != "ServeHTTP" && (m.Pkg().Path() == "net/http" && serveName.MatchString(m.Name()) || len(serveCall(p.ix, c)) > 0) {
 				leaves = true
 			}
 		}
