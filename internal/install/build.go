@@ -162,7 +162,12 @@ func (j *job) wire() error {
 		return err
 	}
 	qualifier, splices := j.qualifier()
-	splices = append(splices, insert.CallSplice(j.call(qualifier)...))
+	if insert.Wraps != "" {
+		before, behind := j.around(qualifier)
+		splices = append(splices, insert.WrapSplices(before, behind)...)
+	} else {
+		splices = append(splices, insert.CallSplice(j.call(qualifier)...))
+	}
 	change.After = hostrepo.Apply(change.Before, splices...)
 	change.Insert = true
 	j.plan.Add(change)
@@ -181,6 +186,11 @@ func (j *job) qualifier() (string, []hostrepo.Splice) {
 	default:
 		return existing + ".", nil
 	}
+}
+
+// around is the call that goes around a handler, where it is handed to the server or to middleware.
+func (j *job) around(qualifier string) (before, behind string) {
+	return qualifier + "MustMount(", ", " + qualifier + "Host{" + j.hostFields() + "})"
 }
 
 // call is the statement that mounts, in the form that the enclosing function allows.

@@ -3,6 +3,7 @@ package install
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/lockspire/lockspire/internal/hostrepo"
@@ -18,20 +19,31 @@ func (j *job) routeConflicts() plan.Refusals {
 		if !route.Known {
 			continue
 		}
-		what := ""
-		switch j.router.Kind {
-		case hostrepo.KindServeMux:
-			what = j.muxConflict(route)
-		case hostrepo.KindChi:
-			what = j.chiConflict(route)
+		what, next := j.conflict(route), wordOtherMountPath(j.in.MountPath)
+		if what == "" {
+			continue
 		}
-		if what != "" {
-			refusals = append(refusals, &plan.Refusal{
-				Exit: 1, Path: route.File, Line: route.Line, Col: route.Col, What: what, Next: wordOtherMountPath(j.in.MountPath),
-			})
+		if j.router.Kind == hostrepo.KindGin && route.CatchAll() {
+			next = wordNoRoute
 		}
+		refusals = append(refusals, &plan.Refusal{Exit: 1, Path: route.File, Line: route.Line, Col: route.Col, What: what, Next: next})
 	}
 	return refusals
+}
+
+// conflict says what is wrong with a route of the host beside ours, "" when nothing is.
+func (j *job) conflict(route hostrepo.Route) string {
+	switch j.router.Kind {
+	case hostrepo.KindServeMux:
+		return j.muxConflict(route)
+	case hostrepo.KindChi:
+		return j.chiConflict(route)
+	case hostrepo.KindGin:
+		return j.ginConflict(route)
+	case hostrepo.KindGorilla, hostrepo.KindFiber:
+		return j.orderConflict(route)
+	}
+	return j.pathConflict(route) // echo: static before parameter before wildcard; a handler is asked after us
 }
 
 // muxConflict asks net/http itself, with the two patterns on a mux of their own.
@@ -79,7 +91,103 @@ func (j *job) chiConflict(route hostrepo.Route) string {
 	return ""
 }
 
-// samePattern compares two chi patterns; the names of parameters do not matter.
+// pathConflict is for routers in which a path that is written out goes before all others: only the same path, whatever
+// its parameters are called, would be taken from the host.
+func (j *job) pathConflict(route hostrepo.Route) string {
+	pattern := strings.TrimSpace(route.Method + " " + route.Pattern)
+	for _, path := range templates.Paths(j.in) {
+		if samePattern(route.Pattern, path) {
+			return wordSameRoute(pattern)
+		}
+	}
+	if j.in.MountPath == "/" && route.CatchAll() {
+		return wordRootNeedsNoCatchAll(pattern)
+	}
+	return ""
+}
+
+// ginConflict: gin panics when a wildcard meets another route below the same prefix, and when two parameters of different
+// names are in one place.
+func (j *job) ginConflict(route hostrepo.Route) string {
+	host := strings.TrimSpace(route.Method + " " + route.Pattern)
+	if what := j.pathConflict(route); what != "" {
+		return what
+	}
+	for _, path := range templates.Paths(j.in) {
+		before, _, wildcard := strings.Cut(route.Pattern, "*")
+		if wildcard && strings.HasPrefix(path, before) {
+			return wordGinPanics(host, path)
+		}
+		if otherParameter(route.Pattern, path) {
+			return wordGinPanics(host, path)
+		}
+	}
+	return ""
+}
+
+// otherParameter reports whether two patterns are equal up to a segment where both have a parameter, by different names.
+func otherParameter(host, ours string) bool {
+	x, y := strings.Split(host, "/"), strings.Split(ours, "/")
+	for i := 0; i < len(x) && i < len(y); i++ {
+		if isParameter(x[i]) && isParameter(y[i]) {
+			return strings.Trim(x[i], "{}:") != strings.Trim(y[i], "{}:")
+		}
+		if x[i] != y[i] {
+			return false
+		}
+	}
+	return false
+}
+
+// orderConflict: in gorilla/mux and fiber the first match wins. A route that matches whatever the first segment is comes
+// after our call; one below a part of our path may stand before it.
+func (j *job) orderConflict(route hostrepo.Route) string {
+	if what := j.pathConflict(route); what != "" {
+		return what
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(route.Pattern, "/"), "/")
+	if route.CatchAll() || strings.ContainsAny(first, "{:*+") {
+		return ""
+	}
+	for _, path := range templates.Paths(j.in) {
+		if matches(route, strings.ReplaceAll(path, "{id}", "id")) {
+			return wordHidden(strings.TrimSpace(route.Method+" "+route.Pattern), path)
+		}
+	}
+	return ""
+}
+
+// matches reports whether a route of gorilla/mux or fiber answers a path.
+func matches(route hostrepo.Route, path string) bool {
+	if prefix := strings.TrimSuffix(route.Pattern, "*"); route.Subtree && !strings.ContainsAny(prefix, "{:") {
+		return strings.HasPrefix(path, prefix)
+	}
+	x, y := strings.Split(route.Pattern, "/"), strings.Split(path, "/")
+	if len(x) != len(y) {
+		return false
+	}
+	for i := range x {
+		if x[i] != y[i] && !takes(x[i], y[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// takes reports whether a segment of a pattern is a parameter that can be text.
+func takes(segment, text string) bool {
+	if !isParameter(segment) {
+		return strings.ContainsAny(segment, "{:*+") // a parameter within the segment
+	}
+	_, expression, ok := strings.Cut(strings.Trim(segment, "{}"), ":")
+	if !ok || strings.HasPrefix(segment, ":") {
+		return true
+	}
+	re, err := regexp.Compile("^(?:" + expression + ")$")
+	return err != nil || re.MatchString(text)
+}
+
+// samePattern compares two patterns; the names of parameters do not matter.
 func samePattern(a, b string) bool {
 	x, y := strings.Split(a, "/"), strings.Split(b, "/")
 	if len(x) != len(y) {
@@ -93,8 +201,9 @@ func samePattern(a, b string) bool {
 	return true
 }
 
+// isParameter: "{id}" of chi, gorilla and net/http, ":id" of gin, echo and fiber.
 func isParameter(segment string) bool {
-	return strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "}")
+	return strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "}") || strings.HasPrefix(segment, ":")
 }
 
 // sharedPrefix warns of other routes below the mount path: they keep working, but a reader should know.

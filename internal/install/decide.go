@@ -64,21 +64,18 @@ func (j *job) chooseRouter(ctx context.Context) plan.Refusals {
 			router, refusals = j.repo.Root(choice)
 		}
 	}
-	if router != nil && !wireable(router.Kind) {
-		refusals = plan.Refusals{unwireable(router)}
-	}
 	if len(refusals) > 0 && !j.NoWire {
 		return refusals
 	}
 	j.in.Router, j.in.RouterImport = templates.RouterMux, "net/http"
 	if len(refusals) > 0 {
-		router = j.sameKind()
+		if router = j.sameKind(); router == nil && j.served() {
+			j.in.Router = templates.RouterHandler
+		}
 	}
 	if router != nil {
 		j.router = router
-		if router.Kind == hostrepo.KindChi {
-			j.in.Router, j.in.RouterImport = templates.RouterChi, router.TypePath
-		}
+		j.in.Router, j.in.RouterImport = router.Kind, router.TypePath
 	}
 	if router == nil || j.NoWire || j.wired() {
 		return nil
@@ -86,22 +83,25 @@ func (j *job) chooseRouter(ctx context.Context) plan.Refusals {
 	return append(j.unfitPlace(), j.routeConflicts()...)
 }
 
-func wireable(kind string) bool { return kind == hostrepo.KindServeMux || kind == hostrepo.KindChi }
-
 // sameKind is for --no-wire where no router stands out: any one will do for the signature when all are of one kind.
 func (j *job) sameKind() *hostrepo.Router {
 	var found *hostrepo.Router
 	for i := range j.repo.Routers {
 		r := &j.repo.Routers[i]
-		if r.Minor || !wireable(r.Kind) {
+		if r.Minor || r.Problem != "" && (r.Kind == hostrepo.KindHandler || r.Expr == "") {
 			continue
 		}
-		if found != nil && found.TypePath != r.TypePath {
+		if found != nil && (found.Kind != r.Kind || found.TypePath != r.TypePath) {
 			return nil
 		}
 		found = r
 	}
 	return found
+}
+
+// served reports whether anything is served at all: a Mount that goes around a http.Handler then fits, whatever it is.
+func (j *job) served() bool {
+	return slices.ContainsFunc(j.repo.Routers, func(r hostrepo.Router) bool { return !r.Minor })
 }
 
 // unfitPlace refuses a place that a splice would break.

@@ -220,9 +220,13 @@ func TestPlacesThatCannotBeEdited(t *testing.T) {
 	_, err = decideOn(t, repo, Options{})
 	refused(t, err, 1, "web.go:12", "--no-wire")
 	repo = muxHost(t)
-	repo.Routers[0].Kind, repo.Routers[0].Type, repo.Routers[0].TypePath = "gin", "*gin.Engine", "github.com/gin-gonic/gin"
+	repo.Routers[0].Kind, repo.Routers[0].Problem, repo.Routers[0].Exit = "echo", "this is github.com/labstack/echo", 1
+	repo.Routers[0].Expr, repo.Routers[0].Next = "", "lockspire install --no-wire"
 	_, err = decideOn(t, repo, Options{})
-	refused(t, err, 1, "*gin.Engine cannot be wired", "--no-wire")
+	refused(t, err, 1, "web.go:12: this is github.com/labstack/echo", "--no-wire")
+	if j := decided(t, repo, Options{NoWire: true}); j.in.Router != "handler" {
+		t.Errorf("--no-wire gives a Mount for %s", j.in.Router)
+	}
 }
 
 // I45, A3: several routers are a question. A terminal gets a choice, a script an error that lists the flags.

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/lockspire/lockspire/internal/hostrepo"
-	"github.com/lockspire/lockspire/internal/plan"
 	"github.com/lockspire/lockspire/templates"
 )
 
@@ -108,6 +107,17 @@ func wordPanics(host, ours string) string {
 	return fmt.Sprintf("%s conflicts with %s of the provider: net/http would panic at start", host, ours)
 }
 
+// wordNoRoute is what to do about a catch-all of gin, which goes with no other route.
+const wordNoRoute = "replace the catch-all by router.NoRoute(handler), then lockspire install"
+
+func wordGinPanics(host, ours string) string {
+	return fmt.Sprintf("%s conflicts with %s of the provider: gin would panic at start", host, ours)
+}
+
+func wordHidden(host, ours string) string {
+	return fmt.Sprintf("%s also matches %s of the provider, and the first match wins in this router", host, ours)
+}
+
 func wordSubRouter(pattern string) string {
 	return pattern + " is a sub-router at the mount path"
 }
@@ -122,13 +132,6 @@ func wordOtherMountPath(mount string) string {
 		other = defaultMountPath
 	}
 	return "lockspire install --mount-path " + other
-}
-
-func unwireable(r *hostrepo.Router) *plan.Refusal {
-	return &plan.Refusal{
-		Exit: 1, Path: r.File, Line: r.Line, Col: r.Col,
-		What: "a " + r.Type + " cannot be wired by this version", Next: "lockspire install --no-wire",
-	}
 }
 
 func nothingWords(in templates.Inputs) string {
@@ -309,6 +312,9 @@ func (j *job) pastedCall() []string {
 		fields = "Pool: pool"
 	}
 	router := "router"
+	if j.in.Router == templates.RouterHandler {
+		router = "handler"
+	}
 	if j.router != nil && j.router.Expr != "" {
 		router = j.router.Expr
 		if f := j.hostFields(); f != "" && j.handle != nil {

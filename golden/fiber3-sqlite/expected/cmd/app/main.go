@@ -1,0 +1,22 @@
+package main
+
+import (
+	"database/sql"
+	"log"
+
+	_ "modernc.org/sqlite"
+
+	"example.com/chat/internal/web"
+)
+
+func main() {
+	db, err := sql.Open("sqlite", "file:app.db?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)")
+	if err != nil {
+		log.Fatal(err)
+	}
+	app, err := web.New(db)
+	if err != nil {
+		log.Fatal(err)
+	}
+	log.Fatal(app.Listen("localhost:8080"))
+}

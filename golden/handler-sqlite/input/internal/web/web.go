@@ -1,0 +1,52 @@
+// Package web serves the site.
+package web
+
+import (
+	"database/sql"
+	"fmt"
+	"net/http"
+
+	"github.com/julienschmidt/httprouter"
+
+	"example.com/blog/internal/accounts"
+)
+
+// New returns the whole site on db.
+func New(db *sql.DB) (http.Handler, error) {
+	if err := db.Ping(); err != nil {
+		return nil, err
+	}
+	r := httprouter.New()
+	r.HandlerFunc("GET", "/login", loginForm)
+	r.HandlerFunc("POST", "/login", login)
+	r.GET("/notes/:id", func(w http.ResponseWriter, _ *http.Request, p httprouter.Params) {
+		fmt.Fprint(w, "note ", p.ByName("id"))
+	})
+	r.GET("/api/notes", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) { fmt.Fprint(w, "[]") })
+	r.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "everything else") })
+	return loadSession(r), nil
+}
+
+func loginForm(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprint(w, accounts.Form(r.FormValue("return_to"), r.FormValue("interaction_id")))
+}
+
+func login(w http.ResponseWriter, r *http.Request) {
+	cookie, ok := accounts.SignIn(r.PostFormValue("name"), r.PostFormValue("password"))
+	if !ok {
+		http.Error(w, "wrong password", http.StatusUnauthorized)
+		return
+	}
+	http.SetCookie(w, &http.Cookie{Name: accounts.Cookie, Value: cookie, Path: "/", HttpOnly: true})
+	http.Redirect(w, r, accounts.Next(r.PostFormValue("return_to")), http.StatusSeeOther)
+}
+
+func loadSession(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cookie, err := r.Cookie(accounts.Cookie); err == nil {
+			r = r.WithContext(accounts.Load(r.Context(), cookie.Value))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
