@@ -45,7 +45,7 @@ var planTables = []struct{ table, columns, values string }{
 }
 
 // fillTables adds rows up to n to every table, beside what the runtime put there.
-func fillTables(t *testing.T, db *sql.DB, engine lockspire.Dialect, popular string, now time.Time, have, n int) {
+func fillTables(t testing.TB, db *sql.DB, engine lockspire.Dialect, popular string, now time.Time, have, n int) {
 	t.Helper()
 	conn, err := db.Conn(t.Context())
 	if err != nil {
@@ -74,7 +74,7 @@ func fillTables(t *testing.T, db *sql.DB, engine lockspire.Dialect, popular stri
 		series, bytes, analyze = "FROM planned_rows WHERE i BETWEEN {lo} AND {hi}", "randomblob(32)", "ANALYZE"
 		before = []string{"PRAGMA foreign_keys = 0", "PRAGMA synchronous = 0", "BEGIN IMMEDIATE",
 			"CREATE TEMP TABLE IF NOT EXISTS planned_rows (i INTEGER PRIMARY KEY)",
-			"INSERT OR IGNORE INTO planned_rows WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " + planNumber(planLarge) + ") SELECT i FROM n"}
+			"INSERT OR IGNORE INTO planned_rows WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < " + planNumber(int64(n)) + ") SELECT i FROM n"}
 		after = []string{"COMMIT", "PRAGMA foreign_keys = 1", "PRAGMA synchronous = 2"}
 	}
 	run(before...)
