@@ -5,7 +5,7 @@ SHELL := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export GOFLAGS := -buildvcs=false
 
-.PHONY: demo demo-check test lint fmt tidy golden golden-check fuzz deps build release clean
+.PHONY: demo demo-check test lint fmt tidy golden golden-check fuzz bench deps build release clean
 
 ## demo: a host with sign-in and a partner app, running, on SQLite
 demo: build
@@ -35,6 +35,14 @@ golden-check: golden
 FUZZTIME ?= 10s
 fuzz:
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+## bench: this runtime beside other servers and beside bare controls, and which
+## numbers hold; about a quarter of an hour. BENCHTIME=1s ROUNDS=1 is a smoke test
+BENCHTIME ?= 4s
+ROUNDS ?= 3
+bench: deps
+	LOCKSPIRE_TEST_POSTGRES=$$(scripts/postgres start) && export LOCKSPIRE_TEST_POSTGRES && \
+	cd bench && GOWORK=off go run . -benchtime $(BENCHTIME) -rounds $(ROUNDS) $(BENCHFLAGS)
 
 ## deps: what the tests need, from Debian packages and npm's lock file
 deps:

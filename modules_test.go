@@ -22,6 +22,7 @@ var modules = map[string]string{
 	".":                   "1.26.0",
 	"runtime":             "1.24.0",
 	"runtime/dbtest":      "1.26.0",
+	"bench":               "1.26.0",
 	"e2e":                 "1.26.0",
 	"examples/sigra-host": "1.26.0",
 }
