@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -221,6 +222,27 @@ func TestA80AccessClaimsAreReadByExactName(t *testing.T) {
 			if read(func(c map[string]any) { c[name] = value }) == nil {
 				t.Errorf("accepted with %s: %v", name, value)
 			}
+		}
+	}
+}
+
+func TestMembersAreReadAsTheStandardLibraryReadsThem(t *testing.T) {
+	for _, text := range []string{
+		`{}`, `{"a":1}`, " {\t\"a\" \r\n:\n 1 ,\"b\": \": x\" } \n", `{"a":{"b":[1,{"c":null}]},"d":[ ],"\u0065":"\ud83d\ude00","":-0.5e3}`,
+		`{"a":true,"b":false,"c":null,"d":12345678901234567890}`,
+	} {
+		var want map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(text), &want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := jwt.Object([]byte(text))
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is %q, want %q: %v", text, got, want, err)
+		}
+	}
+	for _, text := range []string{``, `[]`, `null`, `{"a":1,}`, `{"a" 1}`, `{"a":1]`, `{"a":1}{}`, `{"a":01}`, `{"a":1,"a":1}`, `{"a":1,"\u0061":1}`, `{"a":{"b":1,"b":1}}`} {
+		if got, err := jwt.Object([]byte(text)); err == nil {
+			t.Errorf("%s is %q", text, got)
 		}
 	}
 }

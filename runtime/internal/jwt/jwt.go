@@ -103,33 +103,41 @@ func Object(data []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("not UTF-8")
 	}
+	// Where the members are is read off the decoder's tokens, which mean what
+	// they should in valid JSON.
+	if !json.Valid(data) {
+		return nil, errors.New("not JSON")
+	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
 	first, err := decoder.Token()
 	if err != nil || first != json.Delim('{') {
 		return nil, errors.New("not a JSON object")
 	}
-	if err := walkObject(decoder, 1); err != nil {
+	members := map[string]json.RawMessage{}
+	err = walkObject(decoder, 1, func(name string, begin, end int64) {
+		// From the end of the name to that of the value: a colon, and space.
+		members[name] = bytes.TrimLeft(data[begin:end], ": \t\r\n")
+	})
+	if err != nil {
 		return nil, err
 	}
 	if _, err := decoder.Token(); err != io.EOF {
 		return nil, errors.New("data after the JSON object")
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(data, &members); err != nil {
-		return nil, err
-	}
 	return members, nil
 }
 
-func walkObject(decoder *json.Decoder, depth int) error {
+// walkObject reads an object to its end, and tells found where each of its
+// values is.
+func walkObject(decoder *json.Decoder, depth int, found func(name string, begin, end int64)) error {
 	seen := map[string]bool{}
 	for decoder.More() {
 		token, err := decoder.Token()
 		if err != nil {
 			return err
 		}
-		name := token.(string)
+		name, begin := token.(string), decoder.InputOffset()
 		if seen[name] {
 			return errors.New("duplicate member")
 		}
@@ -137,6 +145,7 @@ func walkObject(decoder *json.Decoder, depth int) error {
 		if err := walkValue(decoder, depth); err != nil {
 			return err
 		}
+		found(name, begin, decoder.InputOffset())
 	}
 	_, err := decoder.Token()
 	return err
@@ -155,7 +164,7 @@ func walkValue(decoder *json.Decoder, depth int) error {
 		return errors.New("nested too deeply")
 	}
 	if delim == '{' {
-		return walkObject(decoder, depth+1)
+		return walkObject(decoder, depth+1, func(string, int64, int64) {})
 	}
 	for decoder.More() {
 		if err := walkValue(decoder, depth+1); err != nil {
