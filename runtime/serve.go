@@ -213,11 +213,14 @@ func newProvider(ctx context.Context, config Config) (*Provider, error) {
 		issuerPath: issuer.Path,
 		hierarchy:  newHierarchy(config.Scopes),
 	}
+	if config.Dialect == SQLite {
+		p.store.prepared = &preparedReads{DB: config.DB}
+	}
 	p.closing, p.stop = context.WithCancel(context.Background())
 	p.clients = &Clients{store: p.store, now: p.now, emit: p.emit}
 	p.keyRows = providerKeys(p)
 	if err := p.open(ctx); err != nil {
-		p.stop()
+		p.close()
 		return nil, fmt.Errorf("lockspire: %w", err)
 	}
 	p.endpoints = p.newEndpoints()
@@ -254,5 +257,8 @@ func (p *Provider) close() error {
 	p.stop()
 	p.running.Lock()
 	defer p.running.Unlock()
+	if p.store.prepared != nil {
+		p.store.prepared.close()
+	}
 	return nil
 }

@@ -30,6 +30,9 @@ type store struct {
 
 	// rewritten caches statements in the dialect's spelling.
 	rewritten sync.Map
+
+	// prepared runs the reads of a provider on SQLite; nil elsewhere.
+	prepared *preparedReads
 }
 
 func newStore(db *sql.DB, dialect Dialect, schema string) *store {
@@ -106,7 +109,12 @@ func claimed(result sql.Result, err error) (bool, error) {
 // read returns a tx on the pool itself, for single statements that change
 // nothing. Everything is read on the primary handle (a lagging replica would
 // let a used code pass again).
-func (s *store) read() tx { return tx{s: s, r: s.db} }
+func (s *store) read() tx {
+	if s.prepared != nil {
+		return tx{s: s, r: s.prepared}
+	}
+	return tx{s: s, r: s.db}
+}
 
 // write runs fn in one transaction and commits it, retrying the whole of it
 // when the database reports a serialization failure, a deadlock or a busy

@@ -214,6 +214,8 @@ func (c *faultConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.
 	return &faultTx{Tx: tx, c: c}, err
 }
 
+func (c *faultConn) Prepare(query string) (driver.Stmt, error) { return asText{c, query}, nil }
+
 func (c *faultConn) CheckNamedValue(value *driver.NamedValue) error {
 	if checker, ok := c.Conn.(driver.NamedValueChecker); ok {
 		return checker.CheckNamedValue(value)

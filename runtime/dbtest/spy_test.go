@@ -63,6 +63,35 @@ func (c *spiedConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.
 	return &spiedTx{Tx: tx, c: c}, err
 }
 
+// Prepare has what is prepared told of each time that it is run.
+func (c *spiedConn) Prepare(query string) (driver.Stmt, error) { return asText{c, query}, nil }
+
+// asText is a prepared statement that a connection of these tests runs as text.
+type asText struct {
+	conn interface {
+		driver.ExecerContext
+		driver.QueryerContext
+		driver.NamedValueChecker
+	}
+	query string
+}
+
+func (asText) Close() error  { return nil }
+func (asText) NumInput() int { return -1 }
+
+func (asText) Exec([]driver.Value) (driver.Result, error) { return nil, driver.ErrSkip }
+func (asText) Query([]driver.Value) (driver.Rows, error)  { return nil, driver.ErrSkip }
+
+func (s asText) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	return s.conn.ExecContext(ctx, s.query, args)
+}
+
+func (s asText) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	return s.conn.QueryContext(ctx, s.query, args)
+}
+
+func (s asText) CheckNamedValue(value *driver.NamedValue) error { return s.conn.CheckNamedValue(value) }
+
 func (c *spiedConn) CheckNamedValue(value *driver.NamedValue) error {
 	if checker, ok := c.Conn.(driver.NamedValueChecker); ok {
 		return checker.CheckNamedValue(value)
