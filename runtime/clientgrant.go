@@ -37,7 +37,11 @@ func (p *Provider) clientCredentials(r *http.Request, client Client, form params
 	e.ClientID = client.ID
 	e.Detail = map[string]string{"scope": response.Scope, "resource": resources[0]}
 	ctx := r.Context()
-	err = p.store.write(ctx, func(t tx) error {
+	write := p.store.writeStatement
+	if response.opaque != nil {
+		write = p.store.write
+	}
+	err = write(ctx, func(t tx) error {
 		if err := t.insertOpaque(ctx, response.opaque); err != nil {
 			return err
 		}

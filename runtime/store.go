@@ -122,6 +122,22 @@ func (s *store) read() tx {
 // the database's come back wrapped in errUnavailable. Nothing is committed on
 // error.
 func (s *store) write(ctx context.Context, fn func(tx) error) error {
+	return s.attempt(ctx, func() error { return s.writeOnce(ctx, fn) })
+}
+
+// writeStatement is write for a fn that runs one statement: that is a
+// transaction by itself, as durable as any, without the two round trips that
+// begin and end one.
+func (s *store) writeStatement(ctx context.Context, fn func(tx) error) error {
+	if s.dialect == SQLite {
+		// Its BEGIN takes no trip, and leaves the wait for the lock in order.
+		return s.write(ctx, fn)
+	}
+	return s.attempt(ctx, func() error { return fn(tx{s: s, r: s.db}) })
+}
+
+// attempt runs a transaction until the database has no reason to retry.
+func (s *store) attempt(ctx context.Context, once func() error) error {
 	var err error
 	for attempt := 0; attempt < maxAttempts; attempt++ {
 		if attempt > 0 {
@@ -129,7 +145,7 @@ func (s *store) write(ctx context.Context, fn func(tx) error) error {
 				break
 			}
 		}
-		err = s.writeOnce(ctx, fn)
+		err = once()
 		if err == nil || !retryable(err) {
 			break
 		}
