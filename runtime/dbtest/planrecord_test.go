@@ -131,8 +131,8 @@ func planCaller() string {
 	for {
 		frame, more := frames.Next()
 		if name, ok := strings.CutPrefix(frame.Function, planPackage); ok {
-			switch name {
-			case "tx.exec", "tx.query", "tx.queryRow":
+			switch {
+			case name == "tx.exec", name == "tx.query", name == "tx.queryRow", strings.HasPrefix(name, "(*preparedReads)."):
 			default:
 				name, _, _ = strings.Cut(name, ".func")
 				name = strings.NewReplacer("(*Provider).", "", "(*", "", ")", "").Replace(name)
