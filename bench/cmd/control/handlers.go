@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,7 +26,34 @@ const (
 	insertAudit = `INSERT INTO lockspire_audit (id, at, name, client_id, subject, grant_id, family_id, detail)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	readFamily = `SELECT revoked_at, expires_at FROM lockspire_families WHERE id = $1`
+	readClient = `SELECT id, name, token_endpoint_auth_method, redirect_uris, grant_types, scopes, resources,
+		id_token_signed_response_alg, trusted, metadata, created_at, updated_at, disabled_at FROM lockspire_clients WHERE id = $1`
+	readSecrets = `SELECT hash FROM lockspire_client_secrets WHERE client_id = $1 AND (expires_at IS NULL OR expires_at > $2)`
+	readKeys    = `SELECT kid, state FROM lockspire_keys WHERE kid IN ($1, $2)`
 )
+
+// read runs a query and takes what columns it has.
+func read(r *http.Request, statement *sql.Stmt, args ...any) error {
+	rows, err := statement.QueryContext(r.Context(), args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	values := make([]any, len(columns))
+	for i := range values {
+		values[i] = new(sql.RawBytes)
+	}
+	for rows.Next() {
+		if err := rows.Scan(values...); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
 
 func newID(prefix string) string {
 	var b [16]byte
@@ -33,17 +61,26 @@ func newID(prefix string) string {
 	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// clientCredentials writes what the runtime writes and signs a token.
+// clientCredentials reads and writes what the runtime does, or only writes, and
+// signs a token.
 func (c *control) clientCredentials(writes bool) (http.Handler, ready.Workload, error) {
-	insert, err := c.prepare(insertAudit)
+	statements, err := c.prepareAll(insertAudit, readClient, readSecrets, readKeys)
 	if err != nil {
 		return nil, ready.Workload{}, err
 	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
-		token, err := c.token(clientID, "", newID("at_"))
+		var err error
+		if !writes {
+			err = errors.Join(read(r, statements[1], clientID), read(r, statements[2], clientID, time.Now().UnixMicro()),
+				read(r, statements[3], keyID, otherKey))
+		}
+		token := ""
 		if err == nil {
-			_, err = c.write(r, insert, newID("evt_"), time.Now().UnixMicro(), "client_token.issued", clientID, nil, nil, nil,
+			token, err = c.token(clientID, "", newID("at_"))
+		}
+		if err == nil {
+			_, err = c.write(r, statements[0], newID("evt_"), time.Now().UnixMicro(), "client_token.issued", clientID, nil, nil, nil,
 				`{"resource":"https://app.example","scope":"notes:read"}`)
 		}
 		answer(w, map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 600, "scope": "notes:read"}, err)

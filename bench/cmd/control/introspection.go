@@ -2,9 +2,11 @@ package main
 
 import (
 	"database/sql"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/lockspire/lockspire/bench/internal/ready"
 )
@@ -13,12 +15,15 @@ import (
 // signature.
 func (c *control) introspection() (http.Handler, ready.Workload, error) {
 	offered := ready.Workload{Want: `"active":true`}
-	reads, err := c.prepareAll(readLive)
+	reads, err := c.prepareAll(readLive, readClient, readSecrets)
 	if err != nil {
 		return nil, offered, err
 	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, err := c.verify(tokenOf(r))
+		if err == nil {
+			err = errors.Join(read(r, reads[1], clientID), read(r, reads[2], clientID, time.Now().UnixMicro()))
+		}
 		var revoked sql.NullInt64
 		if err == nil {
 			err = reads[0].QueryRowContext(r.Context(), got.FamilyID, got.ID, keyID).Scan(&revoked)
