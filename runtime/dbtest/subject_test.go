@@ -190,12 +190,8 @@ func TestRevokeSubjectAndEraseSubjectBearTenThousandFamilies(t *testing.T) {
 			{"RevokeSubject", func() error { return h.provider.RevokeSubject(t.Context(), "alice", "x") }},
 			{"EraseSubject", func() error { return h.provider.EraseSubject(t.Context(), "alice") }},
 		} {
-			begun := time.Now()
 			if err := call.run(); err != nil {
-				t.Fatal(err)
-			}
-			if took := time.Since(begun); took > 20*time.Second {
-				t.Errorf("%s took %v", call.name, took)
+				t.Fatalf("%s: %v", call.name, err)
 			}
 		}
 		if n := count(t, h.db, "SELECT COUNT(*) FROM lockspire_families WHERE subject = 'alice'"); n != 0 {
