@@ -109,12 +109,7 @@ func claimed(result sql.Result, err error) (bool, error) {
 // read returns a tx on the pool itself, for single statements that change
 // nothing. Everything is read on the primary handle (a lagging replica would
 // let a used code pass again).
-func (s *store) read() tx {
-	if s.prepared != nil {
-		return tx{s: s, r: s.prepared}
-	}
-	return tx{s: s, r: s.db}
-}
+func (s *store) read() tx { return tx{s: s, r: poolReads{s}} }
 
 // write runs fn in one transaction and commits it, retrying the whole of it
 // when the database reports a serialization failure, a deadlock or a busy
@@ -138,17 +133,9 @@ func (s *store) writeStatement(ctx context.Context, fn func(tx) error) error {
 
 // attempt runs a transaction until the database has no reason to retry.
 func (s *store) attempt(ctx context.Context, once func() error) error {
-	var err error
-	for attempt := 0; attempt < maxAttempts; attempt++ {
-		if attempt > 0 {
-			if waitErr := sleep(ctx, backoff(attempt)); waitErr != nil {
-				break
-			}
-		}
+	err := once()
+	for attempt := 1; mayRetry(ctx, err, attempt); attempt++ {
 		err = once()
-		if err == nil || !retryable(err) {
-			break
-		}
 	}
 	return s.classify(err)
 }

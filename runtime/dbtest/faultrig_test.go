@@ -162,25 +162,15 @@ func (r *faultRig) flow(t *testing.T, flow faultFlow, faults []fault) {
 		}
 		for nth, op := range ops {
 			if strings.Contains(f.at, op) {
-				r.inject(t, flow, f, nth+1, inTransaction(ops[:nth+1]), fmt.Sprintf("%s, %s at operation %d of %d (%s)", flow.name, f.name, nth+1, len(ops), op))
+				r.inject(t, flow, f, nth+1, fmt.Sprintf("%s, %s at operation %d of %d (%s)", flow.name, f.name, nth+1, len(ops), op))
 			}
 		}
 	}
 }
 
-// inTransaction reports whether the last of ops belongs to a transaction, which
-// is what the runtime retries; a reading alone is answered 503.
-func inTransaction(ops []string) bool {
-	open := false
-	for i, op := range ops {
-		open = op == opBegin || open && (op != opCommit || i == len(ops)-1)
-	}
-	return open
-}
-
 // inject runs a flow once with one fault, and then as the client that was told
 // to come back does.
-func (r *faultRig) inject(t *testing.T, flow faultFlow, f *fault, nth int, writes bool, name string) {
+func (r *faultRig) inject(t *testing.T, flow faultFlow, f *fault, nth int, name string) {
 	t.Helper()
 	step := flow.prepare(r)
 	before := r.rows(t)
@@ -204,7 +194,7 @@ func (r *faultRig) inject(t *testing.T, flow faultFlow, f *fault, nth int, write
 		}
 	case first.unavailable():
 		r.tally.unavailable++
-		if f.retried && writes {
+		if f.retried {
 			lost("a passing fault was not hidden: %s", first)
 		}
 		if before != after && !f.done && !step.many {

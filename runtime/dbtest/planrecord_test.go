@@ -132,7 +132,7 @@ func planCaller() string {
 		frame, more := frames.Next()
 		if name, ok := strings.CutPrefix(frame.Function, planPackage); ok {
 			switch {
-			case name == "tx.exec", name == "tx.query", name == "tx.queryRow", strings.HasPrefix(name, "(*preparedReads)."):
+			case name == "tx.exec", name == "tx.query", name == "tx.queryRow", strings.HasPrefix(name, "(*preparedReads)."), strings.HasPrefix(name, "poolReads."):
 			default:
 				name, _, _ = strings.Cut(name, ".func")
 				name = strings.NewReplacer("(*Provider).", "", "(*", "", ")", "").Replace(name)
