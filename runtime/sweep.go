@@ -2,7 +2,6 @@ package lockspire
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -109,10 +108,12 @@ func (p *Provider) run(ctx context.Context) error {
 	}
 }
 
-func (p *Provider) task(ctx context.Context, name string, fn func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
+// task runs one of them. What a driver says about a statement that was stopped
+// need not name the context, so whether Run was stopped is asked of that.
+func (p *Provider) task(running context.Context, name string, fn func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(running, sweepTimeout)
 	defer cancel()
-	if err := fn(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	if err := fn(ctx); err != nil && running.Err() == nil {
 		p.config.Logger.LogAttrs(ctx, slog.LevelWarn, "lockspire: background task failed; it will be tried again",
 			slog.String("task", name), slog.String("cause", oneLine(err.Error())))
 	}

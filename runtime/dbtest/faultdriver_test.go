@@ -36,6 +36,9 @@ type fault struct {
 	lost bool
 	// done says that the operation took effect, and only its answer was lost.
 	done bool
+	// alone says that it is injected only outside of transactions, where a
+	// statement that takes effect commits.
+	alone bool
 	// retried says that the runtime or database/sql has to hide the fault.
 	retried bool
 }
@@ -57,6 +60,7 @@ var faultsBroken = []fault{
 	{name: "connection lost for good", at: "begin statement commit", err: errFault, lost: true, always: true},
 	{name: "outcome unknown", at: opCommit, err: driver.ErrBadConn, lost: true, done: true},
 	{name: "outcome unknown, said otherwise", at: opCommit, err: errFault, done: true},
+	{name: "answer lost", at: opStatement, err: errFault, lost: true, done: true, alone: true},
 	{name: "53300", at: "begin statement", engine: lockspire.PostgreSQL, err: sqlState("53300")},
 	{name: "57P01", at: "statement commit", engine: lockspire.PostgreSQL, err: sqlState("57P01"), lost: true},
 }
@@ -69,6 +73,12 @@ var faultsPassing = []fault{
 	{name: "SQLITE_BUSY", at: "begin statement commit", engine: lockspire.SQLite, err: faultCode(5), retried: true},
 	{name: "SQLITE_BUSY_SNAPSHOT", at: "statement", engine: lockspire.SQLite, err: faultCode(517), retried: true},
 	{name: "SQLITE_BUSY for ever", at: "begin statement commit", engine: lockspire.SQLite, err: faultCode(5), always: true},
+}
+
+// faultsConnecting are those of a server that takes no more connections.
+var faultsConnecting = []fault{
+	{name: "53300", at: opConnect, engine: lockspire.PostgreSQL, err: sqlState("53300")},
+	{name: "53300 for ever", at: opConnect, engine: lockspire.PostgreSQL, err: sqlState("53300"), always: true},
 }
 
 // faultDriver counts the operations of the pool that the runtime uses, and has
