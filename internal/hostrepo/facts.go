@@ -83,7 +83,9 @@ type Served struct {
 // Wrapper is a middleware around the whole router.
 type Wrapper struct {
 	Position
-	Func string // as written, without arguments: "sessions.LoadAndSave", "csrf.Protect(…)"
+	Func   string // as written, without arguments: "sessions.LoadAndSave", "csrf.Protect(…)"
+	Callee string // the function behind it by its full name: "github.com/gorilla/csrf.Protect", "(*net/http.CrossOriginProtection).Handler"; "" for a closure
+	Limit  int64  // the constant number that it is given, such as the bytes of http.MaxBytesHandler; 0 for none
 }
 
 // Route is one registration on the router or on a group or sub-router below it.

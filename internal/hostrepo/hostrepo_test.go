@@ -169,43 +169,8 @@ func describeRepo(t *testing.T, r *Repo) string {
 	for _, e := range r.Errors {
 		fmt.Fprintf(&b, "error %s:%d %s\n", e.File, e.Line, e.Kind)
 	}
-	for _, c := range r.Routers {
-		fmt.Fprintf(&b, "router %s %s at %s:%d:%d\n", c.Kind, c.Type, c.File, c.Line, c.Col)
-		if c.Minor {
-			b.WriteString("  minor\n")
-		}
-		if c.Problem != "" {
-			fmt.Fprintf(&b, "  problem(%d) %s\n", c.Exit, c.Problem)
-		} else {
-			fmt.Fprintf(&b, "  %s in %s of %s, returns %s %v err=%q main=%v\n", c.Expr, c.Func, c.Package, c.Insert.Returns, c.Insert.Zeros, c.Insert.ErrName, c.Insert.InMain)
-		}
-		for _, s := range c.Served {
-			fmt.Fprintf(&b, "  served %s:%d %s\n", s.File, s.Line, s.Addr)
-		}
-		for _, w := range c.Wrappers {
-			fmt.Fprintf(&b, "  wrapper %s %s:%d\n", w.Func, w.File, w.Line)
-		}
-		for _, u := range c.Uses {
-			fmt.Fprintf(&b, "  use %s %s:%d\n", u.Func, u.File, u.Line)
-		}
-		for _, rt := range c.Routes {
-			fmt.Fprintf(&b, "  route %s:%d %q %s", rt.File, rt.Line, rt.Method, rt.Pattern)
-			for _, f := range []struct {
-				name string
-				on   bool
-			}{{"unknown", !rt.Known}, {"subtree", rt.Subtree}, {"group", rt.Group}, {"catch-all", rt.CatchAll()}} {
-				if f.on {
-					b.WriteString(" " + f.name)
-				}
-			}
-			b.WriteString("\n")
-		}
-		for _, h := range c.Database {
-			fmt.Fprintf(&b, "  handle %s %s via %s engine=%s driver=%s import=%s\n", h.Kind, h.Expr, h.Via, h.Engine, h.Driver, h.Import)
-		}
-		if c.Login != nil {
-			fmt.Fprintf(&b, "  login %s %s:%d\n", c.Login.Path, c.Login.File, c.Login.Line)
-		}
+	for i := range r.Routers {
+		describeRouter(&b, &r.Routers[i])
 	}
 	for _, e := range r.Engines {
 		fmt.Fprintf(&b, "engine %s driver=%s import=%s %s\n", e.Engine, e.Driver, e.Import, e.Why)
@@ -231,6 +196,45 @@ func describeRepo(t *testing.T, r *Repo) string {
 		b.WriteString(text)
 	}
 	return b.String()
+}
+
+func describeRouter(b *strings.Builder, c *Router) {
+	fmt.Fprintf(b, "router %s %s at %s:%d:%d\n", c.Kind, c.Type, c.File, c.Line, c.Col)
+	if c.Minor {
+		b.WriteString("  minor\n")
+	}
+	if c.Problem != "" {
+		fmt.Fprintf(b, "  problem(%d) %s\n", c.Exit, c.Problem)
+	} else {
+		fmt.Fprintf(b, "  %s in %s of %s, returns %s %v err=%q main=%v\n", c.Expr, c.Func, c.Package, c.Insert.Returns, c.Insert.Zeros, c.Insert.ErrName, c.Insert.InMain)
+	}
+	for _, s := range c.Served {
+		fmt.Fprintf(b, "  served %s:%d %s\n", s.File, s.Line, s.Addr)
+	}
+	for _, w := range c.Wrappers {
+		fmt.Fprintf(b, "  wrapper %s %s:%d\n", w.Func, w.File, w.Line)
+	}
+	for _, u := range c.Uses {
+		fmt.Fprintf(b, "  use %s %s:%d\n", u.Func, u.File, u.Line)
+	}
+	for _, rt := range c.Routes {
+		fmt.Fprintf(b, "  route %s:%d %q %s", rt.File, rt.Line, rt.Method, rt.Pattern)
+		for _, f := range []struct {
+			name string
+			on   bool
+		}{{"unknown", !rt.Known}, {"subtree", rt.Subtree}, {"group", rt.Group}, {"catch-all", rt.CatchAll()}} {
+			if f.on {
+				b.WriteString(" " + f.name)
+			}
+		}
+		b.WriteString("\n")
+	}
+	for _, h := range c.Database {
+		fmt.Fprintf(b, "  handle %s %s via %s engine=%s driver=%s import=%s\n", h.Kind, h.Expr, h.Via, h.Engine, h.Driver, h.Import)
+	}
+	if c.Login != nil {
+		fmt.Fprintf(b, "  login %s %s:%d\n", c.Login.Path, c.Login.File, c.Login.Line)
+	}
 }
 
 // visible makes carriage returns and the byte order mark readable.

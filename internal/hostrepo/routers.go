@@ -314,7 +314,7 @@ func describe(ix *index, s *served) Router {
 		if reg.use {
 			if !reg.group {
 				for _, arg := range reg.call.expr.Args {
-					r.Uses = append(r.Uses, Wrapper{ix.repo.Position(arg.Pos()), middlewareText(arg)})
+					r.Uses = append(r.Uses, ix.wrapper(reg.call.unit, arg, arg))
 				}
 			}
 			continue

@@ -38,6 +38,7 @@ type trail struct {
 	unknown  bool   // a group prefix is not constant
 	group    bool   // the value is a group or sub-router of its origin
 	stripped bool   // http.StripPrefix lies on the way
+	chooses  bool   // a hand-written handler that hands on to one of several lies on the way
 	wrappers []Wrapper
 	via      []*call  // calls crossed from a callee's parameter to the argument, innermost first
 	handed   ast.Expr // the last expression that was handed on as a http.Handler: what a call can go around
@@ -329,14 +330,6 @@ func (t *tracer) passed(c *call, par paramOf, p trail) {
 	if i < len(c.expr.Args) {
 		t.expr(c.expr.Args[i], p.through(c).hands(c.expr.Args[i], par.fn.sig.Params().At(i).Type()))
 	}
-}
-
-// hands notes that e is handed on as a value of type to. Below http.StripPrefix paths are not what clients send.
-func (p trail) hands(e ast.Expr, to types.Type) trail {
-	if n, ok := types.Unalias(to).(*types.Named); ok && !p.stripped && isNamed(n, "net/http", "Handler") {
-		p.handed = e
-	}
-	return p
 }
 
 func (p trail) through(c *call) trail {

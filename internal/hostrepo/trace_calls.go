@@ -90,7 +90,7 @@ func (t *tracer) returned(c *call, f *fn, i int, p trail) {
 		}
 	}
 	if wraps(f) {
-		w := Wrapper{t.ix.repo.Position(c.expr.Pos()), middlewareText(c.expr.Fun)}
+		w := t.ix.wrapper(c.unit, c.expr, c.expr.Fun)
 		for j := before; j < len(t.out); j++ {
 			if !inside(t.out[j].frame, fr) { // the walk left through the argument: f is a wrapper
 				t.out[j].wrappers = append([]Wrapper{w}, t.out[j].wrappers...)
@@ -144,16 +144,14 @@ func (t *tracer) external(c *call, p trail) {
 	}
 	if k := kindOf(typ); k != nil {
 		if sel, ok := ast.Unparen(c.expr.Fun).(*ast.SelectorExpr); ok && kindOf(info.TypeOf(sel.X)) == k {
-			_, route := k.routes[sel.Sel.Name]
-			p.group = p.group || !route && !contains(k.use, sel.Sel.Name) // a sub-router made by a method, or a chain of calls
-			t.expr(sel.X, p)
+			t.expr(sel.X, p) // a method that returns its receiver: r.Use(…), mux.NewRouter().StrictSlash(true)
 			return
 		}
 		t.found(origin{kind: k, expr: c.expr, unit: c.unit, fn: c.fn}, p)
 		return
 	}
 	before := len(t.out)
-	w := Wrapper{t.ix.repo.Position(c.expr.Pos()), middlewareText(c.expr.Fun)}
+	w := t.ix.wrapper(c.unit, c.expr, c.expr.Fun)
 	q := p.wrapped(w)
 	if c.obj != nil && c.obj.Name() == "StripPrefix" && c.obj.Pkg() != nil && c.obj.Pkg().Path() == "net/http" {
 		q.stripped = true
@@ -193,10 +191,37 @@ func (t *tracer) handlerBody(f *fn, at ast.Expr, p trail) {
 		return
 	}
 	before := len(t.out)
+	p.chooses = p.chooses || t.chooses(f)
 	redirects := t.delegates(f, p, 0)
 	if len(t.out) == before {
 		t.found(origin{expr: at, obj: objOrNil(f.obj), unit: f.unit, fn: f, redirects: redirects}, p)
 	}
+}
+
+// chooses reports whether a handler hands its request to one of several, and is no middleware around a next one.
+func (t *tracer) chooses(f *fn) bool {
+	info := f.unit.pkg.TypesInfo
+	n, middleware := 0, false
+	ast.Inspect(f.body, func(node ast.Node) bool {
+		e, ok := node.(*ast.CallExpr)
+		if !ok || !passesRequest(info, e) {
+			return true
+		}
+		if c := t.ix.callOf[e]; c == nil || c.obj != nil && c.obj.Pkg() != nil && c.obj.Pkg().Path() == "net/http" && c.obj.Name() != "ServeHTTP" {
+			return true // http.Error, http.Redirect
+		}
+		n++
+		next := ast.Unparen(e.Fun)
+		if sel, ok := next.(*ast.SelectorExpr); ok && sel.Sel.Name == "ServeHTTP" {
+			next = sel.X
+		}
+		if id, ok := ast.Unparen(next).(*ast.Ident); ok {
+			par, ok := t.ix.params[info.ObjectOf(id)]
+			middleware = middleware || ok && par.index >= 0 && par.fn != f
+		}
+		return true
+	})
+	return n > 1 && !middleware
 }
 
 func objOrNil(f *types.Func) types.Object {

@@ -69,8 +69,8 @@ func (p *placement) window(f *fn, list []ast.Stmt) (first, last int, early *even
 
 // guarded returns the first statement of f that adds middleware which is meant for what comes after it and not for the
 // provider, in a library where that order counts: len(list) when there is none. What stands before the first route, or
-// before the sign-in page, is for everything; of the rest, what is named like a demand to be signed in, or has nothing
-// after it and so answers what nothing answered.
+// before the sign-in page, is for everything. Of the rest, what is behind the sign-in page and not named like a session, is
+// named like a demand to be signed in, or has nothing after it and so answers what nothing answered, is not.
 func (p *placement) guarded(f *fn, list []ast.Stmt) int {
 	if !p.kind.usesInOrder {
 		return len(list)
@@ -89,12 +89,15 @@ func (p *placement) guarded(f *fn, list []ast.Stmt) int {
 		if !e.use || i <= routes || i < login {
 			continue
 		}
-		if login >= 0 || i > end || guardName.MatchString(usedText(e)) {
+		name := usedText(e)
+		if i > end || login >= 0 && !sessionName.MatchString(name) || login < 0 && guardName.MatchString(name) {
 			return i
 		}
 	}
 	return len(list)
 }
+
+var sessionName = regexp.MustCompile(`(?i)session|scs|load|identif|(current|with|set)_?user|remember`)
 
 var guardName = regexp.MustCompile(`(?i)auth|login|sign|require|protect|admin|jwt|csrf|private|member|access|permission|role|acl`)
 

@@ -39,13 +39,25 @@ func wrapAt(ix *index, s *served, r *Router) {
 		r.Type = types.TypeString(u.pkg.TypesInfo.TypeOf(e), qualifier(u))
 	}
 	r.Func, r.Package = f.name(), u.pkg.PkgPath
-	r.Expr, r.Insert = types.ExprString(e), insertionAround(ix, f, e)
+	r.Insert = insertionAround(ix, f, e)
+	if r.Expr = r.Insert.Wraps; strings.ContainsAny(r.Expr, "{\n") {
+		r.Expr = middlewareText(e)
+	}
 	r.Database = handlesAt(ix, u, f, e.Pos())
 	r.Exit, r.Next = 0, ""
 	if r.Insert.Generated {
 		r.Exit, r.Problem = 1, "the handler is served in a generated file, where an edit would not last"
 		r.Next = "lockspire install --no-wire    # then put the printed call around what is handed to " + f.name()
 	}
+}
+
+// hands notes that e is handed on as a value of type to. Below http.StripPrefix paths are not what clients send, and what a
+// hand-written handler chooses from gets only some of them.
+func (p trail) hands(e ast.Expr, to types.Type) trail {
+	if n, ok := types.Unalias(to).(*types.Named); ok && !p.stripped && !p.chooses && isNamed(n, "net/http", "Handler") {
+		p.handed = e
+	}
+	return p
 }
 
 func isVariable(o types.Object) bool {
