@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNormalMountPath(t *testing.T) {
+func TestI77NormalMountPath(t *testing.T) {
 	for given, want := range map[string]string{
 		"/lockspire": "/lockspire", "lockspire": "/lockspire", "/lockspire/": "/lockspire", "/a/b-c_d.e~f": "/a/b-c_d.e~f", "/": "/",
 	} {

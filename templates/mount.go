@@ -37,7 +37,7 @@ func lines(values []string) string {
 	for _, value := range values {
 		fmt.Fprintf(&b, "\t\t%q,\n", value)
 	}
-	return "[]string{\n" + b.String() + "\t}"
+	return "[]string{\n" + b.String() + "}"
 }
 
 // mountFile renders lockspire_gen.go: every route, in the terms of the host's router.
@@ -95,7 +95,20 @@ func checkIssuer(config $lockspire.Config) error {
 	}
 	return nil
 }`)
+	s.decl("machinePaths", "var machinePaths = "+strings.ReplaceAll(lines(machinePaths), "\t\t\"", "\t\"")+"\n")
 	form.routes(s)
+	s.decl("ForMachines", `
+func ForMachines(method, path string) bool {
+	switch path {
+	case MountPath+"/authorize":
+		return method == $http.MethodPost
+	case "/.well-known/oauth-authorization-server"+MountPath, "/.well-known/openid-configuration"+MountPath,
+		"/.well-known/oauth-protected-resource":
+		return true
+	}
+	below, ok := $strings.CutPrefix(path, MountPath)
+	return ok && $slices.Contains(machinePaths, below)
+}`)
 	return s.bytes()
 }
 

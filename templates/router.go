@@ -89,7 +89,7 @@ func register(`+formOf(s.in).param+`, host Host, provider *$lockspire.Provider) 
 	//: register.authorize
 	handle(router, MountPath+"/authorize", `+authorizeHandler+`)
 	//: register.machine
-	for _, path := range `+lines(machinePaths)+` {
+	for _, path := range machinePaths {
 		handle(router, MountPath+path, provider)
 	}
 	//: register.root
@@ -164,7 +164,7 @@ func register(next $http.Handler, host Host, provider *$lockspire.Provider) $htt
 	//: register.authorize
 	routes[MountPath+"/authorize"] = `+authorizeHandler+`
 	//: register.machine
-	for _, path := range `+lines(machinePaths)+` {
+	for _, path := range machinePaths {
 		routes[MountPath+path] = provider
 	}
 	//: register.root
@@ -203,7 +203,7 @@ func register(`+formOf(s.in).param+`, host Host, provider *$lockspire.Provider) 
 			handle(router, method, MountPath+"/authorize", `+handler+`, host.Browser...)
 		}
 		//: register.machine
-		for _, path := range `+strings.ReplaceAll(lines(machinePaths), "\t\t\"", "\t\t\t\"")+` {
+		for _, path := range machinePaths {
 			handle(router, method, MountPath+path, `+handler+`)
 		}
 		//: register.root

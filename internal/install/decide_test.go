@@ -130,7 +130,7 @@ func TestWrongFlagsAreUsageErrors(t *testing.T) {
 }
 
 // I76: the issuer's path is the mount path, unless both are given because a proxy changes it.
-func TestIssuerAndMountPath(t *testing.T) {
+func TestI76IssuerAndMountPath(t *testing.T) {
 	j := decided(t, muxHost(t), Options{Issuer: "https://app.example/oauth"})
 	if j.in.MountPath != "/oauth" || len(j.warnings()) != 0 {
 		t.Errorf("mounted at %s with warnings %q", j.in.MountPath, j.warnings())
@@ -138,53 +138,6 @@ func TestIssuerAndMountPath(t *testing.T) {
 	j = decided(t, muxHost(t), Options{Issuer: "https://app.example/app/oauth", MountPath: "/oauth"})
 	if j.in.MountPath != "/oauth" || len(j.warnings()) != 1 {
 		t.Errorf("mounted at %s with warnings %q", j.in.MountPath, j.warnings())
-	}
-}
-
-// I49, I50, I52, I56: what would panic at start, or take a route of the host away, is refused before anything is planned.
-func TestRouteConflicts(t *testing.T) {
-	for name, c := range map[string]struct {
-		kind   string
-		route  hostrepo.Route
-		reason string // "" when it is compatible
-	}{
-		"catch-all with a method":      {"servemux", route("GET", "/", 30), ""},
-		"catch-all without":            {"servemux", route("", "/", 30), ""},
-		"wildcard catch-all":           {"servemux", route("GET", "/{path...}", 30), ""},
-		"tenant pages":                 {"servemux", route("", "/{tenant}/settings", 30), ""},
-		"tenant tokens":                {"servemux", route("GET", "/{user}/token", 30), ""},
-		"well-known by name":           {"servemux", route("GET", "/.well-known/{file}", 30), ""},
-		"subtree at the mount path":    {"servemux", route("", "/lockspire/", 30), ""},
-		"another host":                 {"servemux", route("", "example.com/lockspire/", 30), ""},
-		"callback below":               {"servemux", route("GET", "/lockspire/callback", 30), ""},
-		"same path and method":         {"servemux", route("POST", "/lockspire/token", 30), "the provider needs that path"},
-		"same path, every method":      {"servemux", route("", "/lockspire/token", 30), "the provider needs that path"},
-		"same metadata path":           {"servemux", route("GET", "/.well-known/oauth-authorization-server/lockspire", 30), "needs that path"},
-		"neither is more specific":     {"servemux", route("GET", "/{tenant}/interactions/new", 30), "would panic at start"},
-		"wildcards of the same shape":  {"servemux", route("GET", "/lockspire/interactions/{name}", 30), "would panic at start"},
-		"pattern that is not constant": {"servemux", hostrepo.Route{Pattern: "prefix + \"/token\"", Position: at3("web.go", 30)}, ""},
-		"chi callback below":           {"chi", route("GET", "/lockspire/callback", 30), ""},
-		"chi same path":                {"chi", route("POST", "/lockspire/token", 30), "needs that path"},
-		"chi same shape":               {"chi", route("GET", "/lockspire/interactions/{name}", 30), "needs that path"},
-		"chi sub-router there":         {"chi", hostrepo.Route{Pattern: "/lockspire/*", Known: true, Subtree: true, Position: at3("web.go", 30)}, "is a sub-router"},
-		"chi catch-all":                {"chi", hostrepo.Route{Method: "GET", Pattern: "/*", Known: true, Subtree: true, Position: at3("web.go", 30)}, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			repo := muxHost(t)
-			repo.Routers[0].Kind = c.kind
-			if c.kind == "chi" {
-				repo.Routers[0].TypePath = "github.com/go-chi/chi/v5"
-			}
-			repo.Routers[0].Routes = append(repo.Routers[0].Routes, c.route)
-			_, err := decideOn(t, repo, Options{})
-			if c.reason == "" {
-				if err != nil {
-					t.Errorf("refused: %v", err)
-				}
-				return
-			}
-			refused(t, err, 1, c.reason, "web.go:30:3: ", "--mount-path")
-		})
 	}
 }
 
@@ -206,7 +159,7 @@ func TestMountAtTheRootNeedsNoCatchAll(t *testing.T) {
 	}
 }
 
-func TestPlacesThatCannotBeEdited(t *testing.T) {
+func TestI48AndI54PlacesThatCannotBeEdited(t *testing.T) {
 	repo := muxHost(t)
 	repo.GoMod.ServeMux121 = true
 	_, err := decideOn(t, repo, Options{})
@@ -230,7 +183,7 @@ func TestPlacesThatCannotBeEdited(t *testing.T) {
 }
 
 // I45, A3: several routers are a question. A terminal gets a choice, a script an error that lists the flags.
-func TestSeveralRouters(t *testing.T) {
+func TestI45SeveralRouters(t *testing.T) {
 	two := func() *hostrepo.Repo {
 		repo := muxHost(t)
 		admin := repo.Routers[0]
@@ -263,7 +216,7 @@ func TestSeveralRouters(t *testing.T) {
 }
 
 // I85: the call follows the enclosing function.
-func TestCallFollowsTheFunction(t *testing.T) {
+func TestI85CallFollowsTheFunction(t *testing.T) {
 	for name, c := range map[string]struct {
 		insert hostrepo.Insertion
 		want   string
@@ -314,22 +267,28 @@ func TestConfirm(t *testing.T) {
 	refused(t, err, 3, "interrupted")
 }
 
+// I47: what is served came from where it cannot be seen. The call can still be printed, for any http.Handler.
+func TestI47HandlerThatCannotBeFollowedIsRefusedWithTheCallToPaste(t *testing.T) {
+	repo := muxHost(t)
+	repo.Routers[0] = hostrepo.Router{
+		Kind: hostrepo.KindHandler, Type: "http.Handler", TypePath: "net/http", File: "main.go", Line: 7, Exit: 1,
+		Problem: "the handler that is served here comes from where it cannot be followed", Next: "lockspire install --no-wire",
+	}
+	_, err := decideOn(t, repo, Options{})
+	refused(t, err, 1, "main.go:7: the handler", "--no-wire")
+	j := decided(t, repo, Options{NoWire: true})
+	if todo := strings.Join(j.todo(nil), "\n"); j.in.Router != "handler" || !strings.Contains(todo, "around the handler that you serve") ||
+		!strings.Contains(todo, "authserver.MustMount(handler, authserver.Host{DB: db})") {
+		t.Errorf("a Mount for %s:\n%s", j.in.Router, todo)
+	}
+}
+
 // I53: legal together, but a reader should know which wins.
-func TestPatternWithAHostNameIsAWarning(t *testing.T) {
+func TestI53PatternWithAHostNameIsAWarning(t *testing.T) {
 	repo := muxHost(t)
 	repo.Routers[0].Routes = append(repo.Routers[0].Routes, route("", "example.com/lockspire/", 30))
 	if got := decided(t, repo, Options{}).warnings(); len(got) != 1 || !strings.Contains(got[0], "web.go:30 example.com/lockspire/ goes before") {
 		t.Errorf("warnings: %q", got)
-	}
-}
-
-func TestCSRFAroundTheWholeRouterIsAWarning(t *testing.T) {
-	repo := muxHost(t)
-	repo.Routers[0].Wrappers = []hostrepo.Wrapper{{Func: "csrf.Protect(…)", Position: at3("main.go", 44)}}
-	repo.Routers[0].Uses = []hostrepo.Wrapper{{Func: "session", Position: at3("main.go", 50)}, {Func: "nosurf.NewPure", Position: at3("main.go", 51)}}
-	j := decided(t, repo, Options{})
-	if got := strings.Join(j.warnings(), "\n"); !strings.Contains(got, "main.go:44 csrf.Protect(…)") || !strings.Contains(got, "main.go:51 nosurf.NewPure") || strings.Contains(got, "session") || !strings.Contains(got, "/lockspire/token") {
-		t.Errorf("warnings: %s", got)
 	}
 }
 

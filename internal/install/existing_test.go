@@ -12,7 +12,7 @@ import (
 )
 
 // I78, I79: what is installed is recognised, and never installed a second time.
-func TestInstalledAlready(t *testing.T) {
+func TestI78AndI79InstalledAlready(t *testing.T) {
 	repo := muxHost(t)
 	repo.Mounts = []hostrepo.Mount{{Package: "example.com/app/internal/idp", Callee: "Mount", Position: at3("web.go", 15)}}
 	_, err := decideOn(t, repo, Options{})
@@ -25,7 +25,7 @@ func TestInstalledAlready(t *testing.T) {
 	}
 }
 
-func TestSecondRunTakesItsDecisionsFromTheManifest(t *testing.T) {
+func TestI80SecondRunTakesItsDecisionsFromTheManifest(t *testing.T) {
 	repo := muxHost(t)
 	repo.Mounts = []hostrepo.Mount{{Package: "example.com/app/internal/authserver", Callee: "Mount"}}
 	in := decided(t, repo, Options{}).in

@@ -10,6 +10,23 @@ import (
 	"github.com/lockspire/lockspire/internal/verify"
 )
 
+// Each router's golden host, with what a person writes filled in, is driven over HTTP: its own routes are unchanged, exact
+// paths of the provider are answered by the provider whatever the method, and a client walks through its sign-in.
+func TestI60AndI64AndI66AndI67AndI68RoutersServeHostAndProvider(t *testing.T) {
+	for _, c := range goldenCases(t) {
+		if !c.Seam {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			host := copyHost(t, filepath.Join(goldenDir, c.name, "expected"))
+			fillSeam(t, host)
+			findsNothing(t, host)
+			testHost(t, host, "TestSmoke", "TestSeam", "TestRoutesOfTheHostAndOfTheProvider")
+		})
+	}
+}
+
 // fillSeam does what install leaves to a person: the account resolver, and the two funcs that the generated tests ask for.
 // The host's own routes are then tested over HTTP, and TestSeam walks through its sign-in.
 func fillSeam(t *testing.T, host string) {
@@ -33,6 +50,9 @@ func fillSeam(t *testing.T, host string) {
 	case fiber != "":
 		site = "site_fiber_test.go.txt"
 		fill("fiber_test.go.txt", "fiber_test.go")
+	case strings.Contains(string(goMod), "github.com/gin-gonic/gin "):
+		fill("gin_test.go.txt", "gin_test.go")
+		fill("../gin_conflicts.json", "gin_conflicts.json")
 	case strings.Contains(string(goMod), "github.com/labstack/echo/"):
 		site = "site_echo_test.go.txt"
 	}

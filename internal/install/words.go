@@ -221,11 +221,9 @@ func (j *job) warnings() []string {
 	if j.router == nil {
 		return out
 	}
-	for _, w := range slices.Concat(j.router.Wrappers, j.router.Uses) {
-		if name := strings.ToLower(w.Func); strings.Contains(name, "csrf") || strings.Contains(name, "nosurf") {
-			out = append(out, fmt.Sprintf("%s:%d %s guards the whole router. Clients POST to %[4]s/token, %[4]s/revoke, %[4]s/introspect, %[4]s/userinfo and %[4]s/authorize without its token: exempt exactly these",
-				w.File, w.Line, w.Func, strings.TrimSuffix(j.in.MountPath, "/")))
-		}
+	out = append(out, j.middlewareWarnings()...)
+	if j.in.Router == templates.RouterFiber {
+		out = append(out, wordFiberLimits)
 	}
 	for _, r := range j.router.Routes {
 		if host, path, ok := strings.Cut(r.Pattern, "/"); r.Known && ok && host != "" && strings.HasPrefix("/"+path, j.in.MountPath+"/") {
@@ -243,7 +241,11 @@ func (j *job) todo(rendered []templates.File) []string {
 	prefix := strings.TrimSuffix(j.in.MountPath, "/")
 	var out []string
 	if j.NoWire && !j.wired() {
-		out = append(out, "Call Mount where your routes are registered, after the session middleware:\n"+
+		where := "Call Mount where your routes are registered, after the session middleware"
+		if j.in.Router == templates.RouterHandler {
+			where = "Put Mount around the handler that you serve, inside the session middleware"
+		}
+		out = append(out, where+":\n"+
 			"import \""+j.in.ImportPath()+"\"\n"+strings.Join(j.pastedCall(), "\n"))
 	}
 	resolver := fmt.Sprintf("Write the account resolver, %s: who is signed in, and what clients may know of them.",
@@ -253,6 +255,7 @@ func (j *job) todo(rendered []templates.File) []string {
 			at(rendered, "config", "type Host "))
 	}
 	out = append(out, resolver)
+	out = append(out, j.letPass()...)
 	login := "Make your sign-in bring return_to and interaction_id through every step to the last redirect"
 	if j.router != nil && j.router.Login != nil && j.router.Login.Path == j.in.LoginPath {
 		login += fmt.Sprintf(": %s is at %s:%d.", j.in.LoginPath, j.router.Login.File, j.router.Login.Line)
@@ -315,7 +318,7 @@ func (j *job) pastedCall() []string {
 	if j.in.Router == templates.RouterHandler {
 		router = "handler"
 	}
-	if j.router != nil && j.router.Expr != "" {
+	if j.router != nil && j.router.Expr != "" && !strings.Contains(j.router.Expr, "…") {
 		router = j.router.Expr
 		if f := j.hostFields(); f != "" && j.handle != nil {
 			fields = f

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/tools/go/packages"
+
+	"github.com/lockspire/lockspire/internal/hostrepo"
 )
 
 // graph is the reference graph over the module's own packages, from every main. A reference counts like a call, so
@@ -339,7 +341,7 @@ func neverReturns(p *packages.Package, c *ast.CallExpr) bool {
 	case "net/http":
 		return strings.HasPrefix(f.Name(), "ListenAndServe") || f.Name() == "Serve" || f.Name() == "ServeTLS"
 	}
-	return false
+	return hostrepo.ServesItself(f)
 }
 
 // callNode finds the call at a position among the module's calls.

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -74,6 +76,16 @@ func checkIssuer(config lockspire.Config) error {
 	return nil
 }
 
+// machinePaths are the endpoints that programs call, below MountPath.
+var machinePaths = []string{
+	"/token",
+	"/revoke",
+	"/introspect",
+	"/userinfo",
+	"/jwks",
+	"/.well-known/openid-configuration",
+}
+
 // register gives the provider every method of its paths, so that a catch-all of the
 // application never answers a wrong one.
 func register(router chi.Router, host Host, provider *lockspire.Provider) {
@@ -95,14 +107,7 @@ func register(router chi.Router, host Host, provider *lockspire.Provider) {
 		browser.ServeHTTP(w, r)
 	}))
 	// Programs come here: no cookie is read, and CSRF or login middleware would only break them.
-	for _, path := range []string{
-		"/token",
-		"/revoke",
-		"/introspect",
-		"/userinfo",
-		"/jwks",
-		"/.well-known/openid-configuration",
-	} {
+	for _, path := range machinePaths {
 		handle(router, MountPath+path, provider)
 	}
 	// Metadata that clients look for at the root of the host (RFC 8414 §3.1, RFC 9728 §3.1).
@@ -117,4 +122,19 @@ func handle(router chi.Router, path string, handler http.Handler) {
 	for _, method := range []string{"HEAD", "GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
 		router.Method(method, path, handler)
 	}
+}
+
+// ForMachines reports whether a request is for an endpoint that programs call, or the POST
+// that begins an authorization, by its exact method and path. Those carry no cookie of yours:
+// where CSRF or login middleware is around the whole router, let them pass by it.
+func ForMachines(method, path string) bool {
+	switch path {
+	case MountPath + "/authorize":
+		return method == http.MethodPost
+	case "/.well-known/oauth-authorization-server" + MountPath, "/.well-known/openid-configuration" + MountPath,
+		"/.well-known/oauth-protected-resource":
+		return true
+	}
+	below, ok := strings.CutPrefix(path, MountPath)
+	return ok && slices.Contains(machinePaths, below)
 }

@@ -36,6 +36,10 @@ func newAccountResolver(host Host) lockspire.AccountResolver {
 //		AuthTime:    user.SignedInAt,
 //	}, nil
 //
+// Read the cookie of your session, r.Cookie, or what middleware has put into the context with
+// SetUserContext (SetContext in fiber 3). What it keeps with c.Locals is not in r.Context():
+// FiberContext(r) is the way to it.
+//
 // Subject becomes the sub claim, the only name by which clients know this person: a stable
 // internal id that is never given to anybody else. Never an e-mail address or a username,
 // since people change those and others get them after. DisplayName is for the consent page

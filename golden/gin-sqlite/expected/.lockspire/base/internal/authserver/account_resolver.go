@@ -36,6 +36,9 @@ func newAccountResolver(host Host) lockspire.AccountResolver {
 //		AuthTime:    user.SignedInAt,
 //	}, nil
 //
+// What middleware of gin keeps with c.Set is not in r.Context(): GinContext(r) is the way to
+// it.
+//
 // Subject becomes the sub claim, the only name by which clients know this person: a stable
 // internal id that is never given to anybody else. Never an e-mail address or a username,
 // since people change those and others get them after. DisplayName is for the consent page
