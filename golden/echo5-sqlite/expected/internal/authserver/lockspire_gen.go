@@ -144,9 +144,11 @@ func ForMachines(method, path string) bool {
 	switch path {
 	case MountPath + "/authorize":
 		return method == http.MethodPost
-	case "/.well-known/oauth-authorization-server" + MountPath, "/.well-known/openid-configuration" + MountPath,
-		"/.well-known/oauth-protected-resource":
+	case "/.well-known/oauth-authorization-server" + MountPath, "/.well-known/openid-configuration" + MountPath:
 		return true
+	}
+	if below, ok := strings.CutPrefix(path, "/.well-known/oauth-protected-resource"); ok {
+		return below == "" || below[0] == '/'
 	}
 	below, ok := strings.CutPrefix(path, MountPath)
 	return ok && slices.Contains(machinePaths, below)
