@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -27,11 +26,16 @@ func fails(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: fails <code> <command>...")
 	}
-	before := snapshot(ts)
+	before, err := snapshotTree(ts.Getenv("WORK"))
+	ts.Check(err)
 	if got := exitOf(ts.Exec(args[1], args[2:]...)); fmt.Sprint(got) != args[0] {
 		ts.Fatalf("exit code %d, want %s", got, args[0])
 	}
-	compare(ts, before)
+	after, err := snapshotTree(ts.Getenv("WORK"))
+	ts.Check(err)
+	if changed := changedPaths(before, after); len(changed) > 0 {
+		ts.Fatalf("the tree changed: %q", changed)
+	}
 }
 
 // leaves COMMAND...: the command succeeds and leaves the tree as it was.
@@ -74,52 +78,6 @@ func postgres(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(errors.Join(err, db.Close()))
 	})
 	ts.Setenv(args[0], strings.Replace(server, "/postgres?", "/"+name+"?", 1))
-}
-
-// snapshot is every file below the script's directory: mode, time, content,
-// link target. The git index is a file like any other.
-func snapshot(ts *testscript.TestScript) map[string]string {
-	root := ts.Getenv("WORK")
-	all := map[string]string{}
-	ts.Check(filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(root, name)
-		if err != nil || rel == ".tmp" {
-			return filepath.SkipDir
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		switch {
-		case d.IsDir():
-			all[rel] = info.Mode().String()
-		case info.Mode()&fs.ModeSymlink != 0:
-			all[rel], err = os.Readlink(name)
-		default:
-			var data []byte
-			data, err = os.ReadFile(name)
-			all[rel] = fmt.Sprint(info.Mode(), " ", info.ModTime().UnixNano(), " ", string(data))
-		}
-		return err
-	}))
-	return all
-}
-
-func compare(ts *testscript.TestScript, before map[string]string) {
-	after := snapshot(ts)
-	for name, state := range after {
-		if old, was := before[name]; !was || old != state {
-			ts.Fatalf("the tree changed: %s (there before: %v)", name, was)
-		}
-	}
-	for name := range before {
-		if _, is := after[name]; !is {
-			ts.Fatalf("the tree changed: %s is gone", name)
-		}
-	}
 }
 
 // host DIR: writes the host of testdata/host.txtar into DIR, as a git

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if v := os.Getenv("LOCKSPIRE_TEST_VERSION"); v != "" {
 		versions = func() (string, string) { return v, os.Getenv("LOCKSPIRE_TEST_RUNTIME") }
 	}
-	testscript.Main(m, map[string]func(){"lockspire": main})
+	testscript.Main(m, map[string]func(){"lockspire": supervise})
 }
 
 func TestScripts(t *testing.T) {
@@ -50,9 +50,16 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
+			report := filepath.Join(t.TempDir(), "report")
+			env.Defer(func() {
+				if text, err := os.ReadFile(report); err == nil {
+					env.T().Fatal("rows that every run is held to are broken:\n" + string(text))
+				}
+			})
 			for _, pair := range append(published.Env(),
 				"RUNTIME_VERSION="+published.Version, "RUNTIME_NEXT="+next, "GOMODCACHE="+modcache, "GOCACHE="+goEnv(t, "GOCACHE"),
 				"GOTOOLCHAIN=local", "GOWORK=", "TERM=dumb", "LOCKSPIRE_DATABASE_URL=",
+				reportEnv+"="+report, "SESSION_KEY="+canary, "DATABASE_URL=postgres://ada:"+canary+"@db.example/app",
 				"GIT_AUTHOR_NAME=ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=ada", "GIT_COMMITTER_EMAIL=ada@example.com") {
 				name, value, _ := strings.Cut(pair, "=")
 				env.Setenv(name, value)
