@@ -2,6 +2,8 @@ package hostrepo
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,10 +48,12 @@ func (r *Repo) Root(choice string) (*Router, plan.Refusals) {
 }
 
 func (r *Repo) chosen(choice string) (*Router, plan.Refusals) {
+	places := r.spellings(choice)
 	for i := range r.Routers {
 		c := &r.Routers[i]
 		at := c.File + ":" + strconv.Itoa(c.Line)
-		if choice == at || choice == at+":"+strconv.Itoa(c.Col) || c.Insert.File != "" && choice == c.Insert.File+":"+strconv.Itoa(c.Insert.Line) {
+		if slices.Contains(places, at) || slices.Contains(places, at+":"+strconv.Itoa(c.Col)) ||
+			c.Insert.File != "" && slices.Contains(places, c.Insert.File+":"+strconv.Itoa(c.Insert.Line)) {
 			if syntax := r.syntaxIn(c); syntax != nil {
 				return nil, syntax
 			}
@@ -67,6 +71,34 @@ func (r *Repo) chosen(choice string) (*Router, plan.Refusals) {
 		Exit: 2, What: "--router " + choice + " names no router that is served here",
 		Next: strings.Join(append(known, "lockspire install --dry-run    # without --router lists them"), "\n"),
 	}}
+}
+
+// spellings are the module-relative forms of a file:line that a person or an editor gave: relative to the module or to
+// the directory of the run, or absolute, through whatever symbolic link.
+func (r *Repo) spellings(choice string) []string {
+	file, line, ok := strings.Cut(choice[len(filepath.VolumeName(choice)):], ":")
+	if !ok {
+		return nil
+	}
+	file = filepath.FromSlash(choice[:len(filepath.VolumeName(choice))] + file)
+	names := []string{filepath.Join(r.ModuleRoot, file), filepath.Join(r.Dir, file)}
+	if filepath.IsAbs(file) {
+		names = []string{file}
+	}
+	root, err := filepath.EvalSymlinks(r.ModuleRoot)
+	if err != nil {
+		root = r.ModuleRoot
+	}
+	var out []string
+	for _, name := range names {
+		out = append(out, r.rel(name)+":"+line)
+		if real, err := filepath.EvalSymlinks(name); err == nil {
+			if rel, err := filepath.Rel(root, real); err == nil {
+				out = append(out, filepath.ToSlash(rel)+":"+line)
+			}
+		}
+	}
+	return out
 }
 
 func (c *Router) refusal() *plan.Refusal {
@@ -113,6 +145,9 @@ func (r *Repo) noRouter() plan.Refusals {
 		}
 		return out
 	}
+	if len(r.Hidden) > 0 {
+		return r.behindTags()
+	}
 	if len(r.Mains) == 0 {
 		return plan.Refusals{{
 			Exit: 1, What: "this module has no main package, so nothing in it can serve",
@@ -127,6 +162,18 @@ func (r *Repo) noRouter() plan.Refusals {
 	out := plan.Refusals{{Exit: 3, What: what, Next: "lockspire install --no-wire    # then make the printed call where routes are registered"}}
 	for _, c := range r.Routers {
 		out = append(out, &plan.Refusal{Exit: 3, Path: c.File, Line: c.Line, Col: c.Col, What: "left out, since it only redirects or shows debug pages: " + c.describe(), Next: "lockspire install --router " + c.File + ":" + strconv.Itoa(c.Line)})
+	}
+	return out
+}
+
+// behindTags lists the routers that another build has, where this one has none.
+func (r *Repo) behindTags() plan.Refusals {
+	var out plan.Refusals
+	for _, h := range r.Hidden {
+		out = append(out, &plan.Refusal{
+			Exit: 3, Path: h.File, Line: h.Line, Col: h.Col,
+			What: h.Call + " is in a file that this build leaves out, and the build serves nothing else", Next: h.Command("lockspire install"),
+		})
 	}
 	return out
 }

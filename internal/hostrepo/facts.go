@@ -38,6 +38,7 @@ type Facts struct {
 	LostMounts   []Mount        // the same calls where the package of the module has no such function, or is not there
 	Providers    []Position     // existing direct calls to lockspire.New outside generated files (hand-written wiring)
 	Mains        []Main         // main packages of the module
+	Hidden       []Hidden       // routers in files that this build leaves out
 	GoMod        GoMod
 	SyntaxErrors []LoadError // files of the module that do not parse
 }

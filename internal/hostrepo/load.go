@@ -56,6 +56,10 @@ const loadMode = packages.NeedName | packages.NeedFiles | packages.NeedCompiledG
 	packages.NeedDeps | packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedTypesSizes |
 	packages.NeedModule | packages.NeedEmbedPatterns
 
+// noCgo is what the type checker says of import "C": no file is run through cgo. What a file uses of C has no type, and
+// is no error.
+const noCgo = "could not import C (no metadata for C)"
+
 // Load reads the module around Options.Dir. A host that cannot be read at all is a plan.Refusals; packages
 // that do not compile are not an error, they are listed in Repo.Errors.
 func Load(ctx context.Context, opts Options) (*Repo, error) {
@@ -85,6 +89,7 @@ func Load(ctx context.Context, opts Options) (*Repo, error) {
 	r.Migrations = findMigrations(ix, tree)
 	r.Sessions = findSessions(r)
 	findMounts(ix)
+	findHidden(r, tree, mod.build(opts.Tags))
 	return r, nil
 }
 
@@ -117,6 +122,9 @@ func (r *Repo) loadPackages(ctx context.Context, opts Options, mod *module) erro
 			r.Mains = append(r.Mains, Main{Path: p.PkgPath, Dir: r.rel(p.Dir)})
 		}
 		for _, e := range p.Errors {
+			if e.Kind == packages.TypeError && e.Msg == noCgo {
+				continue
+			}
 			r.Errors = append(r.Errors, r.loadError(p, e))
 		}
 	}

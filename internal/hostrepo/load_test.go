@@ -357,8 +357,20 @@ func TestI45ChoosingARouter(t *testing.T) {
 	if refusals != nil || root.Expr != "mux" {
 		t.Errorf("chose %+v %v", root, refusals)
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	r.Dir = filepath.Join(dir, "cmd")
+	for _, spelling := range []string{"./main.go:9", "../main.go:9", filepath.Join(dir, "main.go") + ":9", filepath.Join(link, "main.go") + ":9:9"} {
+		if root, refusals := r.Root(spelling); refusals != nil || root.Expr != "mux" {
+			t.Errorf("%s chose %+v %v", spelling, root, refusals)
+		}
+	}
 	_, refusals = r.Root("main.go:5")
 	checkRefusal(t, refusals, 2, "main.go:5", "lockspire install --router main.go:9")
+	_, refusals = r.Root("main.go")
+	checkRefusal(t, refusals, 2, "--router main.go names no router")
 }
 
 func TestI86CanImportSeesCycles(t *testing.T) {

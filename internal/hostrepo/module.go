@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,6 +32,7 @@ type module struct {
 	modFlag         string // -mod flag to add, "" when the environment's or the default is right
 	notes           []string
 	facts           GoMod
+	goenv           map[string]string
 	overlay         map[string][]byte
 }
 
@@ -65,7 +67,7 @@ func findModule(ctx context.Context, opts Options) (*module, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.goVersion = goenv["GOVERSION"]
+	m.goVersion, m.goenv = goenv["GOVERSION"], goenv
 	if err := m.checkGo(); err != nil {
 		return nil, err
 	}
@@ -73,6 +75,7 @@ func findModule(ctx context.Context, opts Options) (*module, error) {
 		return nil, err
 	}
 	m.chooseMod(goenv["GOFLAGS"])
+	m.env = plan.WithoutCompiler(m.env, goenv["CGO_ENABLED"])
 	return m, nil
 }
 
@@ -176,7 +179,7 @@ func (m *module) goEnv(ctx context.Context) (map[string]string, error) {
 	if dir == "" {
 		dir = m.dir
 	}
-	cmd := exec.CommandContext(ctx, "go", "env", "-json", "GOVERSION", "GOWORK", "GOFLAGS")
+	cmd := exec.CommandContext(ctx, "go", "env", "-json", "GOVERSION", "GOWORK", "GOFLAGS", "GOOS", "GOARCH", "CGO_ENABLED")
 	cmd.Dir, cmd.Env = dir, append(m.env[:len(m.env):len(m.env)], "PWD="+dir)
 	var out, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &stderr
@@ -247,6 +250,17 @@ func (m *module) chooseMod(goflags string) {
 	default:
 		m.modFlag = "-mod=readonly"
 	}
+}
+
+// build is what the loader decides by which files there are.
+func (m *module) build(tags []string) build {
+	b := build{goos: m.goenv["GOOS"], goarch: m.goenv["GOARCH"], cgo: m.goenv["CGO_ENABLED"] == "1", tags: slices.Clone(tags)}
+	for flag := range strings.FieldsSeq(m.goenv["GOFLAGS"]) {
+		if list, ok := strings.CutPrefix(strings.TrimLeft(flag, "-"), "tags="); ok && len(tags) == 0 {
+			b.tags = strings.Split(list, ",")
+		}
+	}
+	return b
 }
 
 func (m *module) buildFlags(tags []string) []string {

@@ -18,8 +18,9 @@ import (
 
 // tree is what one walk over the module's files found.
 type tree struct {
-	sql []string // module-relative *.sql files, sorted
-	dir map[string][]string
+	sql    []string // module-relative *.sql files, sorted
+	golang []string // module-relative *.go files, in the order of the walk
+	dir    map[string][]string
 }
 
 // scanTree walks the directories that the go command would read, looks for conflict markers before anything is
@@ -53,6 +54,7 @@ func scanTree(root string, overlay map[string][]byte) (*tree, error) {
 		case strings.HasSuffix(rel, ".sql"):
 			t.sql = append(t.sql, rel)
 		case strings.HasSuffix(rel, ".go"):
+			t.golang = append(t.golang, rel)
 			src, ok := overlay[name]
 			if !ok {
 				if src, err = os.ReadFile(name); err != nil {

@@ -339,7 +339,7 @@ func testHost(t *testing.T, host string, tests ...string) {
 	out := goCommand(t, host, "test", "-count=1", "-v", "./...")
 	for _, test := range tests {
 		if !strings.Contains(out, "--- PASS: "+test+" ") {
-			t.Errorf("%s did not pass (scripts/postgres start gives the database):\n%s", test, out)
+			t.Errorf("%s did not pass:\n%s", test, out)
 		}
 	}
 }
@@ -360,7 +360,11 @@ func goCommand(t *testing.T, dir string, args ...string) string {
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly", "LOCKSPIRE_TEST_DATABASE_URL="+database)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("go %s: %v\n%s\nis the database running? scripts/postgres start", strings.Join(args, " "), err, out)
+		hint := ""
+		if bytes.Contains(out, []byte("failed to connect to")) || bytes.Contains(out, []byte("connection refused")) {
+			hint = "\nis the database running? scripts/postgres start"
+		}
+		t.Fatalf("go %s: %v\n%s%s", strings.Join(args, " "), err, out, hint)
 	}
 	return string(out)
 }

@@ -221,6 +221,11 @@ func (j *job) warnings() []string {
 	if j.router == nil {
 		return out
 	}
+	for _, h := range j.repo.Hidden {
+		if h.Kind != "" { // what only serves may be a debug page
+			out = append(out, fmt.Sprintf("%s:%d %s is in another build, which does not get the call:\n%s", h.File, h.Line, h.Call, h.Command("lockspire install --dry-run")))
+		}
+	}
 	out = append(out, j.middlewareWarnings()...)
 	if j.in.Router == templates.RouterFiber {
 		out = append(out, wordFiberLimits)

@@ -130,7 +130,15 @@ func (h *host) newView(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{root: h.root, env: slices.Clone(h.env.environ()), flags: []string{"-mod=" + mode}, owned: []string{h.root}}
+	env := h.env.environ()
+	if !withoutCompiler(env) {
+		cgo, err := h.run(ctx, h.root, []string{"GOWORK=off"}, "env", "CGO_ENABLED")
+		if err != nil {
+			return nil, err
+		}
+		env = WithoutCompiler(env, strings.TrimSpace(string(cgo)))
+	}
+	v := &view{root: h.root, env: slices.Clone(env), flags: []string{"-mod=" + mode}, owned: []string{h.root}}
 	if len(h.env.Tags) > 0 {
 		v.flags = append(v.flags, "-tags="+strings.Join(h.env.Tags, ","))
 	}
