@@ -49,6 +49,7 @@ type Inputs struct {
 	DriverImport     string `json:"driver_import"`               // import path of the host's database driver
 	DriverName       string `json:"driver_name"`                 // name it is registered under; "" for pgxpool
 	Engine           string `json:"engine"`                      // "sqlite" or "postgres"
+	HostMethods      string `json:"host_methods,omitempty"`      // "DELETE,OPTIONS": a wildcard of the host answers them (gin)
 	Issuer           string `json:"issuer,omitempty"`            // --issuer; "" means the loopback development default
 	LoginPath        string `json:"login_path"`                  // the host's sign-in page
 	Migrations       string `json:"migrations"`                  // one of the Migrations constants
@@ -106,6 +107,11 @@ func (in Inputs) Validate() error {
 		bad("router_import", "%q is not an import path", in.RouterImport)
 	} else if majors := routerMajors[in.Router]; majors != nil {
 		oneOf("router_import", in.RouterImport, majors...)
+	}
+	for _, method := range in.hostMethods() {
+		if in.Router != RouterGin || !CanLeave(method) {
+			bad("host_methods", "%q is not a method that a router of gin can leave to the host", method)
+		}
 	}
 	if !importPath(in.DriverImport) {
 		bad("driver_import", "%q is not an import path", in.DriverImport)

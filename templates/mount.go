@@ -2,6 +2,7 @@ package templates
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,12 @@ var (
 
 // Methods are registered for every endpoint, so that no catch-all answers a method that an endpoint does not have.
 var Methods = []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// CanLeave reports whether no endpoint needs the method: it is registered for a 405, or for a preflight, which the host
+// may answer instead (Inputs.HostMethods).
+func CanLeave(method string) bool {
+	return method != "GET" && method != "POST" && slices.Contains(Methods, method)
+}
 
 // Paths are the full patterns that the generated Mount registers, with the metadata of the default resource, whose
 // identifier is the issuer's origin.

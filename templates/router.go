@@ -1,6 +1,9 @@
 package templates
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // routerForm is what the generated code says in the terms of one router library.
 type routerForm struct {
@@ -77,6 +80,16 @@ func (f routerForm) served(in Inputs) string {
 
 // withHead: ServeMux lets GET answer HEAD; the others do not.
 func withHead() []string { return append([]string{"HEAD"}, Methods...) }
+
+// hostMethods are the methods that stay the host's.
+func (in Inputs) hostMethods() []string {
+	return strings.FieldsFunc(in.HostMethods, func(r rune) bool { return r == ',' })
+}
+
+// methods are those that are registered one by one.
+func (in Inputs) methods() []string {
+	return slices.DeleteFunc(withHead(), func(method string) bool { return slices.Contains(in.hostMethods(), method) })
+}
 
 // stdRoutes registers net/http handlers.
 func stdRoutes(handle func() string) func(*source) {
@@ -191,7 +204,7 @@ func register(next $http.Handler, host Host, provider *$lockspire.Provider) $htt
 func methodRoutes(s *source, before, handler string) {
 	s.decl("register", `
 func register(`+formOf(s.in).param+`, host Host, provider *$lockspire.Provider) {
-`+before+`	for _, method := range `+literal(withHead())+` {
+`+before+`	for _, method := range `+literal(s.in.methods())+` {
 		//: register.browser
 		for _, path := range `+literal(browserPaths[1:])+` {
 			handle(router, method, MountPath+path, `+handler+`, host.Browser...)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/lockspire/lockspire/internal/hostrepo"
@@ -109,6 +110,9 @@ func (j *job) pathConflict(route hostrepo.Route) string {
 // ginConflict: gin panics when a wildcard meets another route below the same prefix, and when two parameters of different
 // names are in one place.
 func (j *job) ginConflict(route hostrepo.Route) string {
+	if j.left(route) {
+		return ""
+	}
 	host := strings.TrimSpace(route.Method + " " + route.Pattern)
 	if what := j.pathConflict(route); what != "" {
 		return what
@@ -123,6 +127,22 @@ func (j *job) ginConflict(route hostrepo.Route) string {
 		}
 	}
 	return ""
+}
+
+// leaveMethods: gin keeps a tree of routes for each method, so a wildcard such as OPTIONS /*any is only in the way of what
+// is registered for that method. Where no endpoint needs the method, it stays the host's.
+func (j *job) leaveMethods() {
+	if j.router.Kind != hostrepo.KindGin {
+		return
+	}
+	var methods []string
+	for _, route := range j.router.Routes {
+		if route.Known && strings.Contains(route.Pattern, "*") && templates.CanLeave(route.Method) && j.ginConflict(route) != "" {
+			methods = append(methods, route.Method)
+		}
+	}
+	slices.Sort(methods)
+	j.in.HostMethods = strings.Join(slices.Compact(methods), ",")
 }
 
 // otherParameter reports whether two patterns are equal up to a segment where both have a parameter, by different names.
@@ -204,6 +224,25 @@ func samePattern(a, b string) bool {
 // isParameter: "{id}" of chi, gorilla and net/http, ":id" of gin, echo and fiber.
 func isParameter(segment string) bool {
 	return strings.HasPrefix(segment, "{") && strings.HasSuffix(segment, "}") || strings.HasPrefix(segment, ":")
+}
+
+// left reports whether the route is a wildcard that keeps its method.
+func (j *job) left(route hostrepo.Route) bool {
+	return route.Method != "" && strings.Contains(route.Pattern, "*") && slices.Contains(strings.Split(j.in.HostMethods, ","), route.Method)
+}
+
+// leftMethods warns of the methods that the host's wildcard keeps, with the place of the wildcard.
+func (j *job) leftMethods() []string {
+	var out []string
+	if j.router == nil {
+		return nil
+	}
+	for _, route := range j.router.Routes {
+		if route.Known && j.left(route) {
+			out = append(out, wordLeftMethod(fmt.Sprintf("%s:%d", route.File, route.Line), route.Method, route.Pattern))
+		}
+	}
+	return out
 }
 
 // sharedPrefix warns of other routes below the mount path: they keep working, but a reader should know.

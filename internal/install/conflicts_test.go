@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/lockspire/lockspire/internal/hostrepo"
+	"github.com/lockspire/lockspire/templates"
 )
 
 // I49, I50, I52, I56: what would panic at start, or take a route of the host away, is refused before anything is planned.
@@ -147,6 +148,35 @@ func TestI62AndI63GinConflictsAreRefusedBeforeAnythingIsWritten(t *testing.T) {
 		case err != nil:
 			t.Errorf("%s is refused: %v", c.Pattern, err)
 		}
+	}
+}
+
+// OPTIONS /*any of a host's CORS handling is in the way of OPTIONS alone, which no endpoint needs.
+func TestI63GinWildcardOfAMethodThatNoEndpointNeedsStaysTheHosts(t *testing.T) {
+	wildcard := func(method string) *hostrepo.Repo {
+		repo := onRouter(t, "gin")
+		repo.Routers[0].Routes = append(repo.Routers[0].Routes, hostrepo.Route{Method: method, Pattern: "/*any", Known: true, Subtree: true, Position: at3("web.go", 30)})
+		return repo
+	}
+	j := decided(t, wildcard("OPTIONS"), Options{})
+	if j.in.HostMethods != "OPTIONS" {
+		t.Errorf("left to the host: %q", j.in.HostMethods)
+	}
+	if got := strings.Join(j.warnings(), "\n"); !strings.Contains(got, "web.go:30: OPTIONS /*any") || !strings.Contains(got, "preflight") {
+		t.Errorf("warnings: %s", got)
+	}
+	files, err := templates.Render(j.in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f.Path, "lockspire_gen.go") && (strings.Contains(string(f.Content), `"OPTIONS"`) || !strings.Contains(string(f.Content), `"DELETE"`)) {
+			t.Errorf("the methods of the generated Mount:\n%s", f.Content)
+		}
+	}
+	for _, method := range []string{"GET", "POST", ""} {
+		_, err := decideOn(t, wildcard(method), Options{})
+		refused(t, err, 1, "web.go:30:3: ", "gin would panic", "router.NoRoute(handler)")
 	}
 }
 

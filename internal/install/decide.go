@@ -80,6 +80,7 @@ func (j *job) chooseRouter(ctx context.Context) plan.Refusals {
 	if router == nil || j.NoWire || j.wired() {
 		return nil
 	}
+	j.leaveMethods()
 	return append(j.unfitPlace(), j.routeConflicts()...)
 }
 

@@ -3,6 +3,7 @@ package install
 import (
 	"bytes"
 	"fmt"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -114,6 +115,14 @@ func wordGinPanics(host, ours string) string {
 	return fmt.Sprintf("%s conflicts with %s of the provider: gin would panic at start", host, ours)
 }
 
+func wordLeftMethod(at, method, pattern string) string {
+	text := fmt.Sprintf("%s: %s %s stays in charge of %s below the mount path, since gin takes no other route beside it", at, method, pattern, method)
+	if method == http.MethodOptions {
+		text += ". Browsers on other origins that call /token or /userinfo get its answer to their preflight: it must allow them"
+	}
+	return text
+}
+
 func wordHidden(host, ours string) string {
 	return fmt.Sprintf("%s also matches %s of the provider, and the first match wins in this router", host, ours)
 }
@@ -207,6 +216,7 @@ func (j *job) warnings() []string {
 	if shared := j.sharedPrefix(); len(shared) > 0 {
 		out = append(out, "these routes share the prefix "+j.in.MountPath+" and keep working:\n"+strings.Join(shared, "\n"))
 	}
+	out = append(out, j.leftMethods()...)
 	if j.Issuer != "" && j.recorded == nil {
 		if u, err := checkIssuer(j.Issuer); err == nil && u.Path != strings.TrimSuffix(j.in.MountPath, "/") {
 			out = append(out, fmt.Sprintf("the issuer's path %s is not the mount path %s: right only behind a proxy that changes it", u.Path, j.in.MountPath))
