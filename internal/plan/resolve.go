@@ -75,7 +75,7 @@ func (r *resolver) resolve(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.goLine(); err != nil {
+	if err := r.goLine(ctx); err != nil {
 		return err
 	}
 	if err := r.dropStale(ctx); err != nil {
@@ -184,7 +184,7 @@ func (r *resolver) graphVersion(ctx context.Context, m module.Version) string {
 }
 
 // goLine compares the go lines. A dependency's may not be above the host's.
-func (r *resolver) goLine() error {
+func (r *resolver) goLine(ctx context.Context) error {
 	need, who := "", ""
 	for _, path := range sortedKeys(r.got) {
 		if f := r.got[path]; f.mod.Go != nil && (need == "" || olderGo(need, f.mod.Go.Version)) {
@@ -211,8 +211,10 @@ func (r *resolver) goLine() error {
 	}
 	r.plan.Warnings = append(r.plan.Warnings, fmt.Sprintf("the go line rises from %s to %s, which %s needs%s", orNone(have), need, who, raiseNote(have, need)))
 	var err error
-	r.mod, err = setGo(r.mod, need)
-	return err
+	if r.mod, err = setGo(r.mod, need); err != nil {
+		return err
+	}
+	return r.complete(ctx)
 }
 
 func raiseText(have, need, who string) string {
