@@ -251,10 +251,19 @@ func (w words) Dialect() string {
 // SourceName is the DSN of a file for the host's SQLite driver, with what the runtime asks for at start. Drivers spell
 // pragmas in two ways.
 func (w words) SourceName() string {
-	if w.DriverImport == "github.com/mattn/go-sqlite3" {
+	if Mattn(w.DriverImport) {
 		return "?_journal_mode=WAL&_busy_timeout=5000&_foreign_keys=on"
 	}
 	return "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)"
+}
+
+// Mattn reports whether the package registers the driver of github.com/mattn/go-sqlite3, itself or by an import.
+func Mattn(driverImport string) bool {
+	switch driverImport {
+	case "github.com/mattn/go-sqlite3", "gorm.io/driver/sqlite", "github.com/jinzhu/gorm/dialects/sqlite":
+		return true
+	}
+	return false
 }
 
 // HostFields is the Host literal of examples.

@@ -226,6 +226,8 @@ type GoMod struct {
 	RuntimeReplace string // right-hand side of its replace directive ("../runtime", "fork v1.2.3"), "" for none
 	RuntimeUsed    bool   // go.work uses a directory that is RuntimeModule
 	ServeMux121    bool   // GODEBUG httpmuxgo121=1: ServeMux patterns have no methods
+	MattnSQLite    string // required version of github.com/mattn/go-sqlite3, which brings SQLite with it; "" for none
+	MattnLine      int    // line of that requirement
 }
 
 // LoadError is one error of a package of the main module.

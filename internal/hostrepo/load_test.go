@@ -403,3 +403,13 @@ func TestPackageAt(t *testing.T) {
 		t.Errorf("none: %+v", p)
 	}
 }
+
+func TestI115VersionOfTheSQLiteDriverIsAFact(t *testing.T) {
+	m := &module{}
+	if err := m.parseGoMod([]byte("module example.test/host\n\nrequire (\n\tgithub.com/mattn/go-sqlite3 v2.0.3+incompatible // indirect\n)\n")); err != nil {
+		t.Fatal(err)
+	}
+	if m.facts.MattnSQLite != "v2.0.3+incompatible" || m.facts.MattnLine != 4 {
+		t.Errorf("go.mod facts %+v", m.facts)
+	}
+}

@@ -151,6 +151,9 @@ func (m *module) parseGoMod(data []byte) error {
 		if req.Mod.Path == RuntimeModule {
 			m.facts.RuntimeVersion = req.Mod.Version
 		}
+		if req.Mod.Path == "github.com/mattn/go-sqlite3" {
+			m.facts.MattnSQLite, m.facts.MattnLine = req.Mod.Version, req.Syntax.Start.Line
+		}
 	}
 	// ParseLax leaves out the lines that matter in the main module only, and this is one.
 	full, err := modfile.Parse("go.mod", data, nil)

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/semver"
+
 	"github.com/lockspire/lockspire/internal/hostrepo"
 	"github.com/lockspire/lockspire/internal/plan"
 	"github.com/lockspire/lockspire/templates"
@@ -122,6 +124,19 @@ func (j *job) chooseDriver() plan.Refusals {
 		return nil
 	}
 	return plan.Refusals{{Exit: 1, What: wordNoDriver(j.in.Engine), Next: wordGetDriver(j.in.Engine)}}
+}
+
+// oldSQLite refuses a go-sqlite3 whose SQLite has no RETURNING yet (3.35): the host would not start. Its versions 2.0 are
+// older than 1.14, which the go command cannot know.
+func (j *job) oldSQLite() plan.Refusals {
+	m := j.repo.GoMod
+	if j.in.Engine != templates.EngineSQLite || !templates.Mattn(j.in.DriverImport) || m.MattnSQLite == "" || slices.Contains(j.Tags, "libsqlite3") {
+		return nil
+	}
+	if semver.Compare(m.MattnSQLite, "v1.14.7") >= 0 && semver.Major(m.MattnSQLite) == "v1" {
+		return nil
+	}
+	return plan.Refusals{{Exit: 1, Path: "go.mod", Line: m.MattnLine, What: wordOldSQLite(m.MattnSQLite), Next: wordGetSQLite}}
 }
 
 func (j *job) imports(path string) bool {

@@ -132,3 +132,25 @@ func TestRuntimeVersion(t *testing.T) {
 		})
 	}
 }
+
+// I115: the host's driver brings its own SQLite; one without RETURNING would stop the host at start.
+func TestI115DriverWithAnOldSQLiteIsRefusedWithTheCommand(t *testing.T) {
+	for version, old := range map[string]bool{"v2.0.3+incompatible": true, "v1.14.6": true, "v1.14.7": false, "v1.14.53": false, "": false} {
+		repo := muxHost(t)
+		repo.GoMod.MattnSQLite, repo.GoMod.MattnLine = version, 7
+		repo.Routers[0].Database[0].Import, repo.Routers[0].Database[0].Driver = "gorm.io/driver/sqlite", "sqlite3"
+		_, err := decideOn(t, repo, Options{})
+		if old {
+			refused(t, err, 1, "go.mod:7", version, "go get github.com/mattn/go-sqlite3@v1.14")
+		} else if err != nil {
+			t.Errorf("%s: %v", version, err)
+		}
+		if _, err := decideOn(t, repo, Options{Tags: []string{"libsqlite3"}}); err != nil {
+			t.Errorf("%s with the system's SQLite: %v", version, err)
+		}
+		repo.Routers[0].Database[0].Import, repo.Routers[0].Database[0].Driver = "modernc.org/sqlite", "sqlite"
+		if _, err := decideOn(t, repo, Options{}); err != nil {
+			t.Errorf("%s beside another driver in use: %v", version, err)
+		}
+	}
+}

@@ -35,6 +35,7 @@ func (j *job) decide(ctx context.Context) plan.Refusals {
 	if len(refusals) > 0 {
 		return refusals
 	}
+	refusals = append(refusals, j.oldSQLite()...)
 	refusals = append(refusals, j.chooseMigrations()...)
 	j.chooseLogin()
 	if j.in.Schema != "" && j.in.Engine != templates.EnginePG {

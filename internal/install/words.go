@@ -115,6 +115,13 @@ func wordGinPanics(host, ours string) string {
 	return fmt.Sprintf("%s conflicts with %s of the provider: gin would panic at start", host, ours)
 }
 
+// wordGetSQLite names the first version with SQLite 3.35 or any later one of the same line.
+const wordGetSQLite = "go get github.com/mattn/go-sqlite3@v1.14"
+
+func wordOldSQLite(version string) string {
+	return fmt.Sprintf("github.com/mattn/go-sqlite3 %s brings a SQLite before 3.35, which has no RETURNING: the provider would not start (versions 2.0 are older than 1.14.7, the first that does)", version)
+}
+
 func wordLeftMethod(at, method, pattern string) string {
 	text := fmt.Sprintf("%s: %s %s stays in charge of %s below the mount path, since gin takes no other route beside it", at, method, pattern, method)
 	if method == http.MethodOptions {
