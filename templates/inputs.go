@@ -31,14 +31,21 @@ const (
 
 // Migration modes: how the lockspire_* tables come into the host's database.
 const (
-	MigrationsGoose   = "goose"   // a file per schema version in the host's goose directory
-	MigrationsRuntime = "runtime" // Mount calls lockspire.Migrate at start
-	MigrationsPrint   = "print"   // the SQL is printed and the host carries it into its own runner
+	MigrationsGoose         = "goose"          // a file per schema version in the host's directory, with goose's annotations
+	MigrationsGolangMigrate = "golang-migrate" // two files per schema version, .up.sql and .down.sql
+	MigrationsDbmate        = "dbmate"
+	MigrationsTern          = "tern" // PostgreSQL only
+	MigrationsSQLMigrate    = "sql-migrate"
+	MigrationsAtlas         = "atlas"   // plain files, whose sum the host renews with atlas migrate hash
+	MigrationsPlain         = "plain"   // numbered files for a runner of the host's own
+	MigrationsRuntime       = "runtime" // Mount calls lockspire.Migrate at start
+	MigrationsPrint         = "print"   // the SQL is printed and the host carries it into its own runner
 )
 
-// How a goose directory numbers its files.
+// How a migration directory numbers its files.
 const (
-	NamingTimestamp = "timestamp"
+	NamingTimestamp = "timestamp" // 20060102150405
+	NamingUnix      = "unix"      // seconds since 1970
 	NamingSequence  = "sequence"
 )
 
@@ -53,15 +60,18 @@ type Inputs struct {
 	Issuer           string `json:"issuer,omitempty"`            // --issuer; "" means the loopback development default
 	LoginPath        string `json:"login_path"`                  // the host's sign-in page
 	Migrations       string `json:"migrations"`                  // one of the Migrations constants
-	MigrationsDir    string `json:"migrations_dir,omitempty"`    // module-relative, for goose
-	MigrationsNaming string `json:"migrations_naming,omitempty"` // "timestamp" or "sequence", for goose
-	MigrationsWidth  int    `json:"migrations_width,omitempty"`  // digits of a version, for goose
+	MigrationsDir    string `json:"migrations_dir,omitempty"`    // module-relative, where files are written
+	MigrationsNaming string `json:"migrations_naming,omitempty"` // one of the Naming constants, where files are written
+	MigrationsOther  string `json:"migrations_other,omitempty"`  // directory of the other engine, in a host with one for each
+	MigrationsTable  string `json:"migrations_table,omitempty"`  // where the tool keeps its versions, if not in its default table
+	MigrationsWidth  int    `json:"migrations_width,omitempty"`  // digits of a version, where files are written
 	Module           string `json:"module"`                      // module path of the host
 	MountPath        string `json:"mount_path"`                  // "/lockspire"; "/" for the root
 	Package          string `json:"package"`                     // module-relative directory, "internal/authserver"
 	Router           string `json:"router"`                      // one of the Router constants
 	RouterImport     string `json:"router_import"`               // import path of the router's package
 	Schema           string `json:"schema,omitempty"`            // PostgreSQL schema of the tables
+	SchemaExists     bool   `json:"schema_exists,omitempty"`     // the first migration does not create Schema
 	SigraHost        bool   `json:"sigra_host"`                  // comments speak of the current scope's User
 	Wire             bool   `json:"wire"`                        // the call to Mount is ours to insert
 }
@@ -98,7 +108,7 @@ func (in Inputs) Validate() error {
 	}
 	oneOf("database", in.Database, DatabaseSQL, DatabasePgx, DatabaseOwn)
 	oneOf("engine", in.Engine, EngineSQLite, EnginePG)
-	oneOf("migrations", in.Migrations, MigrationsGoose, MigrationsRuntime, MigrationsPrint)
+	oneOf("migrations", in.Migrations, MigrationModes...)
 	oneOf("router", in.Router, RouterMux, RouterChi, RouterGorilla, RouterGin, RouterEcho, RouterFiber, RouterHandler)
 	if in.Database == DatabasePgx && in.Engine != EnginePG {
 		bad("database", "a pgxpool is PostgreSQL, not %s", in.Engine)
@@ -141,14 +151,26 @@ func (in Inputs) Validate() error {
 	if in.Schema != "" && (in.Engine != EnginePG || !SchemaName(in.Schema)) {
 		bad("schema", "%q is not a PostgreSQL schema name ([a-z_][a-z0-9_]{0,62})", in.Schema)
 	}
-	if in.Migrations == MigrationsGoose {
-		oneOf("migrations_naming", in.MigrationsNaming, NamingTimestamp, NamingSequence)
+	if tool, ok := migrationTools[in.Migrations]; ok {
+		oneOf("migrations_naming", in.MigrationsNaming, NamingTimestamp, NamingUnix, NamingSequence)
 		if !Below(in.MigrationsDir) {
 			bad("migrations_dir", "%q is not a directory below the module", in.MigrationsDir)
 		}
-		if in.MigrationsWidth < 1 || in.MigrationsWidth > 18 {
-			bad("migrations_width", "%d is not between 1 and 18", in.MigrationsWidth)
+		if in.MigrationsOther != "" && (!Below(in.MigrationsOther) || in.MigrationsOther == in.MigrationsDir) {
+			bad("migrations_other", "%q is not another directory below the module", in.MigrationsOther)
 		}
+		if in.MigrationsWidth < 1 || in.MigrationsWidth > 19 {
+			bad("migrations_width", "%d is not between 1 and 19", in.MigrationsWidth)
+		}
+		if tool.postgresOnly && (in.Engine != EnginePG || in.MigrationsOther != "") {
+			bad("migrations", "%s is for PostgreSQL only", in.Migrations)
+		}
+	}
+	if in.MigrationsTable != "" && !tableName.MatchString(in.MigrationsTable) {
+		bad("migrations_table", "%q is not a table name that needs no quotes", in.MigrationsTable)
+	}
+	if in.SchemaExists && in.Schema == "" {
+		bad("schema_exists", "there is no schema")
 	}
 	return errors.Join(errs...)
 }
@@ -171,6 +193,11 @@ var (
 	issuerURL     = regexp.MustCompile(`^https?://[a-z0-9.\[\]:-]+(/[A-Za-z0-9_.~/-]*)?$`)
 	loginPath     = regexp.MustCompile(`^/[A-Za-z0-9_.~/?&=%-]*$`)
 )
+
+var tableName = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}$`)
+
+// TableName reports whether s can name a table, with or without its schema, where no quotes are needed.
+func TableName(s string) bool { return tableName.MatchString(s) }
 
 // SchemaName reports whether s can name a PostgreSQL schema without quotes.
 func SchemaName(s string) bool { return schemaName.MatchString(s) }

@@ -19,8 +19,10 @@ type File struct {
 	Content  []byte
 }
 
-// Migration is one schema version as a file in the host's migration directory.
+// Migration is one file in a migration directory of the host. A schema version has two where the tool keeps the way back
+// in a file of its own, and one or two more where the host has a directory for each engine.
 type Migration struct {
-	Version int // schema version of the runtime
+	Version int    // schema version of the runtime
+	Engine  string // "sqlite" or "postgres"
 	File
 }

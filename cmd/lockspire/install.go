@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/lockspire/lockspire/internal/install"
+	"github.com/lockspire/lockspire/templates"
 )
 
 func newInstall(t *terminal) *cobra.Command {
@@ -34,9 +36,11 @@ inserted call and one import, shown as a diff.`,
 	flags.StringVar(&o.Issuer, "issuer", "", "`<url>` of the issuer; its path is the mount path")
 	flags.StringVar(&o.Router, "router", "", "`<file:line>` of the router, where several are served")
 	flags.StringVar(&o.Engine, "engine", "", "`<engine>` of the database where the host has both: sqlite or postgres")
-	flags.StringVar(&o.Migrations, "migrations", "", "`<how>` the tables come: goose, runtime (at start) or print")
-	flags.StringVar(&o.MigrationsDir, "migrations-dir", "", "`<dir>` of the goose migrations")
+	flags.StringVar(&o.Migrations, "migrations", "", "`<how>` the tables come: "+strings.Join(templates.MigrationTools, ", ")+", runtime (at start) or print")
+	flags.StringVar(&o.MigrationsDir, "migrations-dir", "", "`<dir>` of the migrations")
+	flags.StringVar(&o.MigrationsTable, "migrations-table", "", "`<table>` in which the migration tool keeps its versions")
 	flags.StringVar(&o.Schema, "schema", "", "PostgreSQL `<schema>` of the lockspire_* tables")
+	flags.BoolVar(&o.SchemaExists, "schema-exists", false, "the schema is there: no migration creates it")
 	flags.StringVar(&o.LoginPath, "login-path", "", "`<path>` of the sign-in page")
 	flags.BoolVar(&o.Sigra, "sigra-host", false, "comments speak of the current scope's User; code is the same")
 	flags.StringVar(&o.RuntimeVersion, "runtime-version", "", "`<version>` of the runtime module, for development builds")

@@ -10,6 +10,7 @@ import (
 	"github.com/lockspire/lockspire/internal/manifest"
 	"github.com/lockspire/lockspire/internal/upgrade"
 	lockspire "github.com/lockspire/lockspire/runtime"
+	"github.com/lockspire/lockspire/templates"
 )
 
 func newMigrate(t *terminal) *cobra.Command {
@@ -79,8 +80,8 @@ func warnOfOtherTool(t *terminal) {
 		Tool string `json:"migrations"`
 		Dir  string `json:"migrations_dir"`
 	}
-	if json.Unmarshal(m.Inputs, &in) == nil && in.Tool == "goose" {
-		t.warnf("warning: this host has its migrations for goose in %s; on its own database, run goose instead", in.Dir)
+	if json.Unmarshal(m.Inputs, &in) == nil && templates.WritesMigrations(in.Tool) {
+		t.warnf("warning: this host has its migrations for %s in %s; on its own database, run that instead", in.Tool, in.Dir)
 	}
 }
 

@@ -33,6 +33,7 @@ type Facts struct {
 	Database     []Handle       // Routers[0].Database, for the usual case of one router
 	Engines      []Engine       // evidence for database engines in the whole module
 	Migrations   []MigrationDir // directories that a migration tool reads, most files first
+	Migrators    []Migrator     // whatever else decides about the tables: tools that are imported, schemas that code declares
 	Sessions     []Session      // session libraries in use
 	Mounts       []Mount        // existing calls to a generated Mount or MustMount
 	LostMounts   []Mount        // the same calls where the package of the module has no such function, or is not there
@@ -179,18 +180,6 @@ type Engine struct {
 	Import string // import path of the driver, "" when the evidence is a sql.Open call
 	Why    string // "import", "sql.Open", "dependency"
 	Position
-}
-
-// MigrationDir is a directory of migrations.
-type MigrationDir struct {
-	Dir    string // module-relative
-	Tool   string // "goose", "golang-migrate", "dbmate", "tern", "sql-migrate"
-	Naming string // "timestamp" or "sequence"
-	Width  int    // digits of the version
-	Newest int64
-	Files  int
-	Engine string   // "" when not decidable
-	Why    []string // evidence, one line each
 }
 
 // Session is a session library in use.

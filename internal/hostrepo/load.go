@@ -86,7 +86,7 @@ func Load(ctx context.Context, opts Options) (*Repo, error) {
 	if len(r.Routers) > 0 {
 		r.Database = r.Routers[0].Database
 	}
-	r.Migrations = findMigrations(ix, tree)
+	r.Migrations, r.Migrators = findMigrations(ix, tree)
 	r.Sessions = findSessions(r)
 	findMounts(ix)
 	findHidden(r, tree, mod.build(opts.Tags))

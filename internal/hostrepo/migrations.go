@@ -2,8 +2,6 @@ package hostrepo
 
 import (
 	"cmp"
-	"go/ast"
-	"go/types"
 	"os"
 	"path"
 	"path/filepath"
@@ -24,73 +22,112 @@ var toolMarks = []struct {
 	{"tern", regexp.MustCompile(`(?m)^---- create above / drop below ----`)},
 }
 
-var versionName = regexp.MustCompile(`^([0-9]+)[_.-]`)
+// PlainSQL is the tool of a directory of numbered SQL files that carry nobody's annotations.
+const PlainSQL = "plain"
 
-// findMigrations groups annotated SQL files by directory. A directory that no tool is known to read is not listed.
-func findMigrations(ix *index, t *tree) []MigrationDir {
-	dirs := map[string]*MigrationDir{}
-	texts := map[string]string{}
-	for _, rel := range t.sql {
-		data, err := os.ReadFile(filepath.Join(ix.repo.ModuleRoot, filepath.FromSlash(rel)))
-		if err != nil {
-			continue
-		}
-		tool := toolOf(rel, string(data))
-		if tool == "" {
-			continue
-		}
-		dir := path.Dir(rel)
-		m := dirs[dir+"\x00"+tool]
-		if m == nil {
-			m = &MigrationDir{Dir: dir, Tool: tool, Why: []string{rel + " carries " + tool + " annotations"}}
-			if tool == "golang-migrate" {
-				m.Why = []string{rel + " is named as golang-migrate wants it"}
-			}
-			dirs[dir+"\x00"+tool] = m
-		}
-		m.Files++
-		m.version(path.Base(rel))
-		texts[dir+"\x00"+tool] += string(data) + "\n"
-	}
+var (
+	versionName = regexp.MustCompile(`^([0-9]+)[_.-]`)
+	versionDir  = regexp.MustCompile(`^v?[0-9]+(\.[0-9]+)*$`)
+	makesTables = regexp.MustCompile(`(?i)\b(CREATE|ALTER)\s+TABLE\b`)
+)
+
+// findMigrations lists the directories that a migration tool reads, and those of numbered SQL files that something must
+// read. What decides is, in this order: annotations in the files and their names, configuration files, Go code that uses
+// the tool.
+func findMigrations(ix *index, t *tree) ([]MigrationDir, []Migrator) {
+	s := &migrationScan{ix: ix, tree: t, dirs: map[[2]string]*MigrationDir{}, texts: map[string]string{}}
+	s.readFiles()
+	s.readConfigs()
+	s.readCode()
+	s.dropPlain()
 	var out []MigrationDir
-	for key, m := range dirs {
-		for _, name := range t.dir[m.Dir] { // goose also runs Go files that are numbered like the others
-			if m.Tool == "goose" && strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
-				m.version(name)
-			}
-		}
-		m.Engine = engineOfSQL(m.Dir, texts[key])
+	for _, m := range s.dirs {
+		s.complete(m)
 		out = append(out, *m)
-	}
-	out = append(out, gooseOnly(ix, out)...)
-	for i := range out {
-		m := &out[i]
-		if m.Tool == "goose" {
-			m.Why = append(m.Why, gooseUses(ix)...)
-			if m.Engine == "" {
-				m.Engine = gooseDialect(ix)
-			}
-		}
-		if m.Engine == "" {
-			m.Engine = onlyEngine(ix.repo.Engines)
-		}
 	}
 	slices.SortFunc(out, func(a, b MigrationDir) int {
 		return cmp.Or(cmp.Compare(b.Files, a.Files), cmp.Compare(a.Dir, b.Dir), cmp.Compare(a.Tool, b.Tool))
 	})
-	return out
+	slices.SortStableFunc(s.others, func(a, b Migrator) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), comparePositions(a.Position, b.Position))
+	})
+	return out, s.others
 }
 
-func toolOf(rel, text string) string {
-	for _, m := range toolMarks {
-		if m.mark.MatchString(text) {
-			return m.tool
+// migrationScan collects directories by path and tool.
+type migrationScan struct {
+	ix     *index
+	tree   *tree
+	dirs   map[[2]string]*MigrationDir
+	texts  map[string]string // all SQL of a directory
+	others []Migrator
+}
+
+// dir returns the entry of a directory and tool, a new one where there is none.
+func (s *migrationScan) dir(dir, tool string) *MigrationDir {
+	key := [2]string{dir, tool}
+	if s.dirs[key] == nil {
+		s.dirs[key] = &MigrationDir{Dir: dir, Tool: tool}
+	}
+	return s.dirs[key]
+}
+
+func (s *migrationScan) readFiles() {
+	versions := map[string]bool{}
+	for _, rel := range s.tree.sql {
+		data, err := os.ReadFile(filepath.Join(s.ix.repo.ModuleRoot, filepath.FromSlash(rel)))
+		if err != nil {
+			continue
+		}
+		dir := path.Dir(rel)
+		tool, why := toolOf(rel, string(data))
+		if tool == PlainSQL && versionDir.MatchString(path.Base(dir)) {
+			if parent := path.Dir(dir); !versions[parent] {
+				versions[parent] = true
+				s.others = append(s.others, Migrator{MigratorVersions, Position{File: rel, Line: 1, Col: 1}})
+			}
+			continue
+		}
+		if tool == "" {
+			continue
+		}
+		m := s.dir(dir, tool)
+		if m.Files == 0 {
+			m.Why = append(m.Why, why)
+		}
+		m.Files++
+		m.version(path.Base(rel))
+		s.texts[dir] += string(data) + "\n"
+	}
+	for _, m := range s.dirs {
+		for _, name := range s.tree.dir[m.Dir] { // goose also runs Go files that are numbered like the others
+			if m.Tool == "goose" && strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+				m.version(name)
+			}
 		}
 	}
-	if base := path.Base(rel); versionName.MatchString(base) && (strings.HasSuffix(base, ".up.sql") || strings.HasSuffix(base, ".down.sql")) {
-		return "golang-migrate"
+}
+
+// toolOf tells whose file it is, and by what.
+func toolOf(rel, text string) (tool, why string) {
+	for _, m := range toolMarks {
+		if at := m.mark.FindStringIndex(text); at != nil {
+			return m.tool, lineOf(rel, text, at[0]) + " carries " + m.tool + " annotations"
+		}
 	}
-	return ""
+	base := path.Base(rel)
+	switch {
+	case !versionName.MatchString(base):
+		return "", ""
+	case strings.HasSuffix(base, ".up.sql"), strings.HasSuffix(base, ".down.sql"):
+		return "golang-migrate", rel + " is named as golang-migrate wants it"
+	}
+	return PlainSQL, rel + " is numbered SQL of no tool that is known"
+}
+
+// lineOf is file:line of an offset.
+func lineOf(rel, text string, offset int) string {
+	return rel + ":" + strconv.Itoa(1+strings.Count(text[:offset], "\n"))
 }
 
 // version learns the naming style from one file name.
@@ -100,35 +137,92 @@ func (m *MigrationDir) version(base string) {
 		return
 	}
 	n, err := strconv.ParseInt(v[1], 10, 64)
-	if err != nil {
+	if err != nil || n < m.Newest {
 		return
 	}
-	if n >= m.Newest {
-		m.Newest, m.Width = n, len(v[1])
+	m.Newest, m.Width = n, len(v[1])
+	switch {
+	case len(v[1]) == 10 && n > 1e9:
+		m.Naming = "unix"
+	case len(v[1]) >= 12 && v[1][0] != '0':
+		m.Naming = "timestamp"
+	default:
 		m.Naming = "sequence"
-		if len(v[1]) >= 12 || m.Tool == "golang-migrate" && len(v[1]) == 10 {
-			m.Naming = "timestamp"
+	}
+}
+
+// dropPlain forgets plain directories that a tool reads after all, and those that no one could take for migrations.
+func (s *migrationScan) dropPlain() {
+	for key, m := range s.dirs {
+		if m.Tool != PlainSQL {
+			continue
+		}
+		told := strings.Contains(strings.ToLower(m.Dir), "migrat")
+		taken := !makesTables.MatchString(s.texts[m.Dir]) || m.Files < 2 && !told
+		for other := range s.dirs {
+			taken = taken || other[0] == m.Dir && other[1] != PlainSQL
+		}
+		if taken {
+			delete(s.dirs, key)
 		}
 	}
 }
 
+// complete adds what is said about a directory once its tool is known.
+func (s *migrationScan) complete(m *MigrationDir) {
+	m.Hashed = slices.Contains(s.tree.dir[m.Dir], "atlas.sum")
+	m.Embeds = embedsOf(s.ix, m.Dir, s.tree)
+	for _, e := range m.Embeds {
+		m.Why = append(m.Why, "embedded at "+at(e.Position)+" as "+e.Pattern)
+	}
+	if m.Engine == "" {
+		m.Engine = engineOfSQL(m.Dir, s.texts[m.Dir])
+	}
+	if m.Engine == "" && m.Tool == "tern" {
+		m.Engine = "postgres"
+	}
+	if m.Engine == "" && m.Tool == "goose" {
+		m.Engine = gooseDialect(s.ix)
+	}
+	if m.Engine == "" {
+		m.Engine = onlyEngine(s.ix.repo.Engines)
+	}
+}
+
+func at(p Position) string { return p.File + ":" + strconv.Itoa(p.Line) }
+
 var (
 	postgresWords = regexp.MustCompile(`(?i)\b(BIGSERIAL|SERIAL|JSONB|TIMESTAMPTZ|BYTEA|plpgsql|gen_random_uuid|CREATE EXTENSION|GENERATED (ALWAYS|BY DEFAULT) AS IDENTITY)\b`)
 	sqliteWords   = regexp.MustCompile(`(?i)\b(AUTOINCREMENT|PRAGMA|WITHOUT ROWID|strftime|datetime\('now')\b`)
+	mysqlWords    = regexp.MustCompile(`(?i)(\bAUTO_INCREMENT\b|\bENGINE\s*=\s*InnoDB\b)`)
 )
+
+// dirWords are engines by what a directory's name contains.
+var dirWords = []struct{ word, engine string }{
+	{"sqlite", "sqlite"}, {"postgres", "postgres"}, {"/pg", "postgres"}, {"mysql", "mysql"}, {"mariadb", "mysql"},
+	{"mssql", "mssql"}, {"sqlserver", "mssql"}, {"clickhouse", "clickhouse"}, {"cockroach", "cockroach"},
+}
 
 // engineOfSQL decides by the directory's name, then by words that only one engine knows.
 func engineOfSQL(dir, text string) string {
-	d := strings.ToLower(dir)
-	sqlite, postgres := strings.Contains(d, "sqlite"), strings.Contains(d, "postgres") || strings.Contains(d, "/pg")
-	if sqlite == postgres {
-		sqlite, postgres = sqliteWords.MatchString(text), postgresWords.MatchString(text)
+	found := map[string]bool{}
+	for _, w := range dirWords {
+		if strings.Contains("/"+strings.ToLower(dir), w.word) {
+			found[w.engine] = true
+		}
 	}
-	switch {
-	case sqlite && !postgres:
-		return "sqlite"
-	case postgres && !sqlite:
-		return "postgres"
+	if len(found) != 1 {
+		found = map[string]bool{}
+		for engine, words := range map[string]*regexp.Regexp{"sqlite": sqliteWords, "postgres": postgresWords, "mysql": mysqlWords} {
+			if words.MatchString(text) {
+				found[engine] = true
+			}
+		}
+	}
+	if len(found) == 1 {
+		for engine := range found {
+			return engine
+		}
 	}
 	return ""
 }
@@ -142,68 +236,4 @@ func onlyEngine(es []Engine) string {
 		engine = e.Engine
 	}
 	return engine
-}
-
-const goosePath = "github.com/pressly/goose"
-
-// gooseOnly handles a host that runs goose on a directory without annotated SQL yet.
-func gooseOnly(ix *index, have []MigrationDir) []MigrationDir {
-	if slices.ContainsFunc(have, func(m MigrationDir) bool { return m.Tool == "goose" }) {
-		return nil
-	}
-	var out []MigrationDir
-	for _, c := range gooseCalls(ix) {
-		for _, a := range c.expr.Args {
-			dir, ok := constString(c.unit, a)
-			if !ok || dir == "" {
-				continue
-			}
-			for _, base := range []string{".", path.Dir(c.unit.rel)} {
-				rel := path.Join(base, filepath.ToSlash(dir))
-				st, err := os.Stat(filepath.Join(ix.repo.ModuleRoot, filepath.FromSlash(rel)))
-				if err == nil && st.IsDir() && !strings.HasPrefix(rel, "..") && rel != "." {
-					m := MigrationDir{Dir: rel, Tool: "goose", Naming: "timestamp", Width: 14}
-					if !slices.ContainsFunc(out, func(o MigrationDir) bool { return o.Dir == rel }) {
-						out = append(out, m)
-					}
-				}
-			}
-		}
-	}
-	return out
-}
-
-func gooseCalls(ix *index) []*call {
-	var out []*call
-	for _, c := range ix.all {
-		if m, ok := c.obj.(*types.Func); ok && m.Pkg() != nil && majorSuffix.ReplaceAllString(m.Pkg().Path(), "") == goosePath {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-func gooseUses(ix *index) []string {
-	for _, c := range gooseCalls(ix) {
-		p := ix.repo.Position(c.expr.Pos())
-		return []string{"goose is called at " + p.File + ":" + strconv.Itoa(p.Line)}
-	}
-	return nil
-}
-
-// gooseDialect reads goose.SetDialect("sqlite3") and goose.NewProvider(goose.DialectPostgres, …).
-func gooseDialect(ix *index) string {
-	for _, c := range gooseCalls(ix) {
-		for _, a := range c.expr.Args {
-			if s, ok := constString(c.unit, a); ok {
-				if e := engineOfDriver(s); e != "" {
-					return e
-				}
-			}
-			if sel, ok := ast.Unparen(a).(*ast.SelectorExpr); ok && strings.HasPrefix(sel.Sel.Name, "Dialect") {
-				return engineOfDriver(sel.Sel.Name)
-			}
-		}
-	}
-	return ""
 }

@@ -2,7 +2,6 @@ package install
 
 import (
 	"bytes"
-	"path"
 	"strings"
 
 	"github.com/lockspire/lockspire/internal/hostrepo"
@@ -33,9 +32,11 @@ func (j *job) build() error {
 			refusals = append(refusals, refusal)
 		}
 	}
-	if err := j.migrations(next); err != nil {
+	missed, err := j.migrations(next)
+	if err != nil {
 		return err
 	}
+	refusals = append(refusals, missed...)
 	if err := refusals.Err(); err != nil {
 		return err
 	}
@@ -92,63 +93,6 @@ func (j *job) base(path string, content []byte) error {
 	}
 	j.plan.Add(change)
 	return nil
-}
-
-// migrations plans the files of schema versions that the directory does not have.
-func (j *job) migrations(next *manifest.Manifest) error {
-	if j.in.Migrations != templates.MigrationsGoose {
-		return nil
-	}
-	have := 0
-	for _, m := range next.Migrations {
-		have = max(have, m.Version)
-	}
-	found, err := j.adoptMigrations(have, next)
-	if err != nil {
-		return err
-	}
-	files, err := templates.Migrations(j.in, found, j.newestMigration(), j.Now())
-	if err != nil {
-		return err
-	}
-	for _, m := range files {
-		change, err := j.plan.File(m.Path, plan.Managed, m.Content, m.Why)
-		if err != nil {
-			return err
-		}
-		j.plan.Add(change)
-		next.Migrations = append(next.Migrations, manifest.NewMigration(m.Version, j.in.Engine, m.Path, m.Content))
-	}
-	return nil
-}
-
-// adoptMigrations recognises files that an earlier, partly reverted run left in the directory.
-func (j *job) adoptMigrations(have int, next *manifest.Manifest) (int, error) {
-	for version := have + 1; version <= templates.LatestSchema; version++ {
-		content, ok := templates.GooseSQL(j.in, version)
-		if !ok {
-			break
-		}
-		name := ""
-		for _, candidate := range j.filesIn(j.in.MigrationsDir) {
-			if !templates.IsMigration(j.in, version, path.Base(candidate)) {
-				continue
-			}
-			before, _, err := plan.ReadHost(j.repo.ModuleRoot, candidate)
-			if err != nil {
-				return 0, err
-			}
-			if manifest.Normalized(candidate, before) == manifest.Normalized(candidate, content) {
-				name = candidate
-			}
-		}
-		if name == "" {
-			return version - 1, nil
-		}
-		next.Migrations = append(next.Migrations, manifest.NewMigration(version, j.in.Engine, name, content))
-		j.adopted = append(j.adopted, name)
-	}
-	return max(have, templates.LatestSchema), nil
 }
 
 // wire plans the inserted call, as a splice.

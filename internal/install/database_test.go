@@ -59,45 +59,6 @@ func TestDatabase(t *testing.T) {
 	}
 }
 
-// M01, M04, M08: a goose directory is used, several are a question, another tool's is left alone.
-func TestMigrationsMode(t *testing.T) {
-	goose := func(dir, engine string) hostrepo.MigrationDir {
-		return hostrepo.MigrationDir{Dir: dir, Tool: "goose", Naming: "sequence", Width: 5, Newest: 7, Engine: engine, Why: []string{dir + "/00007_x.sql"}}
-	}
-	for name, c := range map[string]struct {
-		dirs []hostrepo.MigrationDir
-		o    Options
-		want string // mode dir naming
-	}{
-		"none":                   {nil, Options{}, "runtime  "},
-		"goose":                  {[]hostrepo.MigrationDir{goose("db", "")}, Options{}, "goose db sequence"},
-		"goose of other engine":  {[]hostrepo.MigrationDir{goose("pg", "postgres"), goose("lite", "sqlite")}, Options{}, "goose lite sequence"},
-		"runtime asked for":      {[]hostrepo.MigrationDir{goose("db", "")}, Options{Migrations: "runtime"}, "runtime  "},
-		"print":                  {nil, Options{Migrations: "print"}, "print  "},
-		"chosen of two":          {[]hostrepo.MigrationDir{goose("a", ""), goose("b", "")}, Options{MigrationsDir: "b"}, "goose b sequence"},
-		"directory still to be":  {nil, Options{MigrationsDir: "db/migrations"}, "goose db/migrations timestamp"},
-		"another tool's":         {[]hostrepo.MigrationDir{{Dir: "db", Tool: "dbmate", Naming: "timestamp"}}, Options{}, "runtime  "},
-		"another tool's, beside": {[]hostrepo.MigrationDir{{Dir: "db", Tool: "dbmate"}, goose("x", "")}, Options{}, "goose x sequence"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			repo := muxHost(t)
-			repo.Migrations = c.dirs
-			j := decided(t, repo, c.o)
-			if got := strings.Join([]string{j.in.Migrations, j.in.MigrationsDir, j.in.MigrationsNaming}, " "); got != c.want {
-				t.Errorf("got %q, want %q", got, c.want)
-			}
-		})
-	}
-	repo := muxHost(t)
-	repo.Migrations = []hostrepo.MigrationDir{goose("a", ""), goose("b", "")}
-	_, err := decideOn(t, repo, Options{})
-	refused(t, err, 3, "a: one of 2", "b: one of 2", "--migrations-dir a", "--migrations-dir b")
-	_, err = decideOn(t, muxHost(t), Options{Migrations: "goose"})
-	refused(t, err, 3, "--migrations-dir")
-	_, err = decideOn(t, muxHost(t), Options{Schema: "auth"})
-	refused(t, err, 2, "--schema is for PostgreSQL")
-}
-
 // I120: a development build has no runtime version of its own.
 func TestRuntimeVersion(t *testing.T) {
 	for name, c := range map[string]struct {

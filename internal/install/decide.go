@@ -24,7 +24,7 @@ func keyword(name string) bool { return token.IsKeyword(name) }
 func (j *job) decide(ctx context.Context) plan.Refusals {
 	j.in = templates.Inputs{
 		Module: j.repo.ModulePath, Package: cmp.Or(j.Package, defaultPackage), MountPath: cmp.Or(j.MountPath, defaultMountPath),
-		Issuer: j.Issuer, Schema: j.Schema, SigraHost: j.Sigra, Wire: !j.NoWire,
+		Issuer: j.Issuer, Schema: j.Schema, SchemaExists: j.SchemaExists, SigraHost: j.Sigra, Wire: !j.NoWire,
 	}
 	refusals := j.installedElsewhere()
 	refusals = append(refusals, j.chooseRouter(ctx)...)
@@ -140,62 +140,6 @@ func (j *job) chooseLogin() {
 	}
 }
 
-// chooseMigrations finds the goose directory, or leaves the tables to lockspire.Migrate.
-func (j *job) chooseMigrations() plan.Refusals {
-	var dirs []hostrepo.MigrationDir
-	for _, d := range j.repo.Migrations {
-		if d.Tool == "goose" && (d.Engine == "" || d.Engine == j.in.Engine) && (j.MigrationsDir == "" || d.Dir == j.MigrationsDir) {
-			dirs = append(dirs, d)
-		}
-	}
-	j.in.Migrations = j.Migrations
-	switch {
-	case j.Migrations == "" && len(dirs) == 0:
-		j.in.Migrations = templates.MigrationsRuntime
-	case j.Migrations == "":
-		j.in.Migrations = templates.MigrationsGoose
-	case j.Migrations != templates.MigrationsGoose:
-		return nil
-	}
-	if j.in.Migrations != templates.MigrationsGoose {
-		return nil
-	}
-	if len(dirs) > 1 {
-		var refusals plan.Refusals
-		for _, d := range dirs {
-			refusals = append(refusals, &plan.Refusal{
-				Exit: 3, Path: d.Dir, What: wordManyMigrationDirs(d, len(dirs)), Next: "lockspire install --migrations-dir " + d.Dir,
-			})
-		}
-		return refusals
-	}
-	dir := hostrepo.MigrationDir{Dir: j.MigrationsDir, Naming: templates.NamingTimestamp, Width: 14}
-	if len(dirs) == 1 {
-		dir = dirs[0]
-	}
-	if dir.Dir == "" {
-		return plan.Refusals{{Exit: 3, What: wordNoMigrationDir, Next: "lockspire install --migrations-dir db/migrations"}}
-	}
-	if !templates.Below(dir.Dir) {
-		return plan.Refusals{{Exit: 1, Path: dir.Dir, What: wordMigrationsAtRoot, Next: "lockspire install --migrations runtime"}}
-	}
-	j.in.MigrationsDir = dir.Dir
-	j.in.MigrationsNaming = cmp.Or(dir.Naming, templates.NamingTimestamp)
-	j.in.MigrationsWidth = cmp.Or(dir.Width, 14)
-	return nil
-}
-
-// newestMigration is the highest version in the migration directory.
-func (j *job) newestMigration() int64 {
-	var newest int64
-	for _, d := range j.repo.Migrations {
-		if d.Dir == j.in.MigrationsDir {
-			newest = max(newest, d.Newest)
-		}
-	}
-	return newest
-}
-
 const unpublished = "v0.0.0-00010101000000-000000000000"
 
 // chooseRuntime finds the version of the runtime module, and whether go.mod has to change for it.
@@ -277,7 +221,11 @@ func (j *job) differs() plan.Refusals {
 	contradict("schema", j.Schema, j.in.Schema)
 	contradict("migrations", j.Migrations, j.in.Migrations)
 	contradict("migrations_dir", j.MigrationsDir, j.in.MigrationsDir)
+	contradict("migrations_table", j.MigrationsTable, j.in.MigrationsTable)
 	contradict("login_path", j.LoginPath, j.in.LoginPath)
+	if j.SchemaExists && !j.in.SchemaExists {
+		contradict("schema_exists", "true", "false")
+	}
 	if j.Sigra && !j.in.SigraHost {
 		contradict("sigra_host", "true", "false")
 	}

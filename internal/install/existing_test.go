@@ -133,27 +133,3 @@ func TestFilesInTheWay(t *testing.T) {
 		t.Error("--adopt-existing overwrites config.go")
 	}
 }
-
-// M05, I92: a migration that an earlier run left is adopted, not written a second time.
-func TestMigrationOfAnEarlierRunIsAdopted(t *testing.T) {
-	repo := muxHost(t)
-	write(t, repo, "web.go", "package app\n")
-	repo.Migrations = []hostrepo.MigrationDir{{Dir: "db", Tool: "goose", Naming: "sequence", Width: 5, Newest: 8}}
-	content, ok := templates.GooseSQL(decided(t, repo, Options{}).in, 1)
-	if !ok {
-		t.Fatal("no schema 1")
-	}
-	write(t, repo, "db/00008_lockspire_init.sql", string(content))
-	j := decided(t, repo, Options{})
-	if err := j.build(); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range j.plan.Changes {
-		if strings.HasPrefix(c.Path, "db/") {
-			t.Errorf("writes %s", c.Path)
-		}
-	}
-	if !slices.Contains(j.adopted, "db/00008_lockspire_init.sql") {
-		t.Errorf("adopted %q", j.adopted)
-	}
-}

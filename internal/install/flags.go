@@ -58,9 +58,6 @@ func (o Options) normalise() (Options, error) {
 		if !templates.Below(o.MigrationsDir) {
 			usage(wordBadDir(o.MigrationsDir), "lockspire install --migrations-dir db/migrations")
 		}
-		if o.Migrations == "" {
-			o.Migrations = templates.MigrationsGoose
-		}
 	}
 	oneOf := func(flag, value string, allowed ...string) {
 		if value != "" && !slices.Contains(allowed, value) {
@@ -68,9 +65,15 @@ func (o Options) normalise() (Options, error) {
 		}
 	}
 	oneOf("engine", o.Engine, templates.EngineSQLite, templates.EnginePG)
-	oneOf("migrations", o.Migrations, templates.MigrationsGoose, templates.MigrationsRuntime, templates.MigrationsPrint)
+	oneOf("migrations", o.Migrations, templates.MigrationModes...)
 	if o.Schema != "" && !templates.SchemaName(o.Schema) {
 		usage(wordBadSchema(o.Schema), "lockspire install --schema auth")
+	}
+	if o.SchemaExists && o.Schema == "" {
+		usage(wordSchemaExistsAlone, "lockspire install --schema auth --schema-exists")
+	}
+	if o.MigrationsTable != "" && !templates.TableName(o.MigrationsTable) {
+		usage("--migrations-table "+o.MigrationsTable+" is not a table name that needs no quotes", "lockspire install --migrations-table schema_migrations")
 	}
 	if o.LoginPath != "" && !templates.LocalPath(o.LoginPath) {
 		usage("--login-path "+o.LoginPath+" is not a path on this origin", "lockspire install --login-path /login")

@@ -26,12 +26,15 @@ type Options struct {
 	Issuer         string // issuer where LOCKSPIRE_ISSUER is not set; defaults to a loopback address
 	Router         string // file:line of the router, where several are served
 	Engine         string // "sqlite" or "postgres", where the host has evidence for both
-	Migrations     string // "goose", "runtime" or "print"; defaults to what the host has
-	MigrationsDir  string // goose directory, where there are several or none yet
+	Migrations     string // one of templates.MigrationModes; defaults to what the host has
+	MigrationsDir  string // migration directory, where there are several or none yet
 	Schema         string // PostgreSQL schema of the tables
 	LoginPath      string // sign-in page; defaults to the route that looks like one
 	RuntimeVersion string // version of the runtime module, for development builds
 	Sigra          bool   // comments speak of the current scope's User
+
+	MigrationsTable string // where the migration tool keeps its versions, if not where it does by default
+	SchemaExists    bool   // Schema is there: the first migration does not create it
 
 	NoWire        bool // write everything but the call to Mount
 	AdoptExisting bool // keep files that are in the way and record them as the host's

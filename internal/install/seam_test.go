@@ -58,6 +58,7 @@ func fillSeam(t *testing.T, host string) {
 	}
 	fill(site, "site_test.go")
 	fill("routes_test.go.txt", "routes_test.go")
+	fill("migrations_test.go.txt", "migrations_test.go")
 	fill("account_resolver.go.txt", "account_resolver.go")
 
 	tests := filepath.Join(host, "internal/authserver/authserver_test.go")

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/lockspire/lockspire/internal/hostrepo"
 	"github.com/lockspire/lockspire/templates"
 )
 
@@ -34,13 +33,10 @@ const (
 	wordGeneratedRouter = "the router is set up in a generated file, where an edit would vanish"
 	wordServeMux121     = "GODEBUG httpmuxgo121=1 makes ServeMux read \"GET /path\" as a literal path, so that no method pattern works"
 
-	wordFileTaken      = "a file with other content is in the way"
-	wordBase           = "base copy, for later upgrades"
-	wordCall           = "the call to Mount"
-	wordManifest       = "what was generated, from what, with which hashes"
-	wordNoMigrationDir = "no goose directory was found for this database; say where the files go"
-
-	wordMigrationsAtRoot = "the goose directory is the module root, where migrations cannot be told from other files"
+	wordFileTaken        = "a file with other content is in the way"
+	wordBase             = "base copy, for later upgrades"
+	wordCall             = "the call to Mount"
+	wordManifest         = "what was generated, from what, with which hashes"
 	wordDevelopmentBuild = "this lockspire is a development build, which has no runtime version to require: " +
 		"replace the runtime with a checkout, or give --runtime-version"
 
@@ -63,10 +59,6 @@ func wordBadDir(dir string) string {
 
 func wordBadSchema(schema string) string {
 	return "--schema " + schema + " is not a schema name that needs no quotes ([a-z_][a-z0-9_]{0,62})"
-}
-
-func wordManyMigrationDirs(d hostrepo.MigrationDir, n int) string {
-	return fmt.Sprintf("one of %d goose directories: %s; say which one is for the lockspire_* tables", n, strings.Join(d.Why, ", "))
 }
 
 func wordManyEngines(engine string, n int) string {
@@ -199,13 +191,8 @@ func (j *job) found() []string {
 	default:
 		add("database", "%s", j.in.Engine)
 	}
-	switch j.in.Migrations {
-	case templates.MigrationsGoose:
-		add("migrations", "goose files in %s, numbered by %s", j.in.MigrationsDir, j.in.MigrationsNaming)
-	case templates.MigrationsRuntime:
-		add("migrations", "lockspire.Migrate at start")
-	case templates.MigrationsPrint:
-		add("migrations", "printed as SQL")
+	for _, line := range j.migrationsFound() {
+		add("migrations", "%s", line)
 	}
 	for _, m := range slices.Concat(j.repo.Mounts, j.repo.LostMounts) {
 		if m.Package == j.in.ImportPath() {
@@ -229,12 +216,7 @@ func (j *job) warnings() []string {
 			out = append(out, fmt.Sprintf("the issuer's path %s is not the mount path %s: right only behind a proxy that changes it", u.Path, j.in.MountPath))
 		}
 	}
-	for _, d := range j.repo.Migrations {
-		if d.Tool != "goose" && j.in.Migrations == templates.MigrationsRuntime && j.Migrations == "" {
-			out = append(out, fmt.Sprintf("%s holds %s migrations, which this version does not write: the tables come from lockspire.Migrate at start; "+
-				"--migrations print gives the SQL instead", d.Dir, d.Tool))
-		}
-	}
+	out = append(out, j.migrationWarnings()...)
 	if j.router == nil {
 		return out
 	}
@@ -289,16 +271,7 @@ func (j *job) todo(rendered []templates.File) []string {
 		out = append(out, fmt.Sprintf("Name the database of the lockspire_* tables, or pass your own pool instead (%s):\nexport LOCKSPIRE_DATABASE_URL=…",
 			at(rendered, "database", "func openDatabase(")))
 	}
-	switch j.in.Migrations {
-	case templates.MigrationsGoose:
-		dialect := "sqlite3"
-		if j.in.Engine == templates.EnginePG {
-			dialect = "postgres"
-		}
-		out = append(out, "Apply the migration as you apply your own:\ngoose -dir "+j.in.MigrationsDir+" "+dialect+" \"$DATABASE_URL\" up")
-	case templates.MigrationsPrint:
-		out = append(out, "Carry the SQL on standard output into your own migrations and apply it.")
-	}
+	out = append(out, j.migrationsTodo()...)
 	if j.in.Engine == templates.EngineSQLite {
 		out = append(out, "Open SQLite with write-ahead logging, a busy timeout and foreign keys; Lockspire checks at start and names the setting.")
 	}

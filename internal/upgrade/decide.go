@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"path"
 
@@ -191,14 +192,17 @@ func (w *work) retire(entry manifest.File) error {
 // migrations adds the schema versions that the host does not have yet. What
 // was generated before is never written again, not even when it is gone.
 func (w *work) migrations(fresh Generation) error {
-	known := map[int]bool{}
+	type version struct {
+		number int
+		engine string
+	}
+	known := map[version]bool{}
 	for _, m := range w.old.Migrations {
-		if m.Engine == fresh.Engine {
-			known[m.Version] = true
-		}
+		known[version{m.Version, m.Engine}] = true
 	}
 	for _, m := range fresh.Migrations {
-		if known[m.Version] {
+		engine := cmp.Or(m.Engine, fresh.Engine)
+		if known[version{m.Version, engine}] {
 			continue
 		}
 		disk, _, err := plan.ReadHost(w.root, m.Path)
@@ -219,7 +223,7 @@ func (w *work) migrations(fresh Generation) error {
 				What: "another migration has the name of the next one", Next: "rename it if it was not applied anywhere yet, then: lockspire upgrade"})
 			continue
 		}
-		w.next.Migrations = append(w.next.Migrations, manifest.NewMigration(m.Version, fresh.Engine, m.Path, m.Content))
+		w.next.Migrations = append(w.next.Migrations, manifest.NewMigration(m.Version, engine, m.Path, m.Content))
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func renderTemplates(root string, inputs json.RawMessage, known []manifest.Migra
 		return Generation{}, err
 	}
 	g := Generation{Files: files, Engine: in.Engine}
-	if in.Migrations != templates.MigrationsGoose {
+	if !templates.WritesMigrations(in.Migrations) {
 		return g, nil
 	}
 	have := 0
@@ -35,9 +35,14 @@ func renderTemplates(root string, inputs json.RawMessage, known []manifest.Migra
 			have = max(have, m.Version)
 		}
 	}
-	newest, err := newestVersion(filepath.Join(root, filepath.FromSlash(in.MigrationsDir)))
-	if err != nil {
-		return Generation{}, fmt.Errorf("read %s: %w", in.MigrationsDir, err)
+	var newest int64
+	for _, engine := range in.MigrationEngines() {
+		dir := in.MigrationsDirOf(engine)
+		n, err := newestVersion(filepath.Join(root, filepath.FromSlash(dir)))
+		if err != nil {
+			return Generation{}, fmt.Errorf("read %s: %w", dir, err)
+		}
+		newest = max(newest, n)
 	}
 	for _, m := range known {
 		// A deleted migration was applied somewhere all the same.

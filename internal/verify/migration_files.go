@@ -128,7 +128,7 @@ func (h *host) migrationFile(m manifest.Migration) ([]byte, bool) {
 
 // firstDifference is the first line that differs from what this version renders for the migration, 1 when that is not it.
 func (h *host) firstDifference(m manifest.Migration, data []byte) int {
-	want, ok := templates.GooseSQL(h.inputs, m.Version)
+	want, ok := templates.MigrationFile(h.inputs, m.Engine, m.Version, path.Base(m.Path))
 	if !ok || manifest.Normalized(m.Path, want) != m.Normalized {
 		return 1
 	}

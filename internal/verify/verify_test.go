@@ -166,14 +166,14 @@ func (f *fixture) render(t *testing.T, overrides []byte) {
 		f.write(t, file.Path, file.Content)
 		m.Files = append(m.Files, manifest.NewFile(file.Path, plan.Owner(file.Owner), file.Template, file.Content))
 	}
-	if in.Migrations == templates.MigrationsGoose {
+	if templates.WritesMigrations(in.Migrations) {
 		migrations, err := templates.Migrations(in, 0, 7, time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, g := range migrations {
 			f.write(t, g.Path, g.Content)
-			m.Migrations = append(m.Migrations, manifest.NewMigration(g.Version, in.Engine, g.Path, g.Content))
+			m.Migrations = append(m.Migrations, manifest.NewMigration(g.Version, g.Engine, g.Path, g.Content))
 		}
 	}
 	if err := m.SetInputs(in); err != nil {

@@ -72,11 +72,16 @@ func For(engine, schema string) ([]Migration, error) {
 		}
 		m := Migration{Version: version, Name: match[2], Up: qualify(string(up), schema), Down: qualify(string(down), schema)}
 		if version == 1 && schema != "" {
-			m.Up = "CREATE SCHEMA IF NOT EXISTS " + schema + ";\n\n" + m.Up
+			m.Up = CreateSchema(schema) + m.Up
 		}
 		all = append(all, m)
 	}
 	return all, nil
+}
+
+// CreateSchema is what the first migration of a named schema begins with.
+func CreateSchema(schema string) string {
+	return "CREATE SCHEMA IF NOT EXISTS " + schema + ";\n\n"
 }
 
 // qualify replaces the marker "@." before each table name.

@@ -53,9 +53,6 @@ func mount(router *echo.Echo, host Host, config lockspire.Config) (*lockspire.Pr
 		return nil, err
 	}
 	ctx := context.Background()
-	if err := lockspire.Migrate(ctx, config.DB, config.Dialect, config.Schema); err != nil {
-		return nil, fmt.Errorf("authserver: %w", err)
-	}
 	provider, err := lockspire.New(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("authserver: %w", err)

@@ -36,6 +36,9 @@ func TestSmoke(t *testing.T) {
 			{Name: "profile", Title: "See your name"},
 		},
 	}
+	if err := lockspire.Migrate(t.Context(), config.DB, config.Dialect, config.Schema); err != nil {
+		t.Fatal(err)
+	}
 	router := mux.NewRouter()
 	provider, err := authserver.MountForTest(router, authserver.Host{}, config)
 	if err != nil {
