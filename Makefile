@@ -5,7 +5,7 @@ SHELL := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export GOFLAGS := -buildvcs=false
 
-.PHONY: demo demo-check test lint fmt tidy golden golden-check fuzz bench deps build release clean
+.PHONY: timings demo demo-check test lint fmt tidy golden golden-check fuzz bench deps build release clean
 
 ## demo: a host with sign-in and a partner app, running, on SQLite
 demo: build
@@ -43,6 +43,12 @@ ROUNDS ?= 3
 bench: deps
 	LOCKSPIRE_TEST_POSTGRES=$$(scripts/postgres start) && export LOCKSPIRE_TEST_POSTGRES && \
 	cd bench && GOWORK=off go run . -benchtime $(BENCHTIME) -rounds $(ROUNDS) $(BENCHFLAGS)
+
+## timings: what install and verify cost in a repository, beside the go command
+RUNS ?= 3
+timings: build
+	GOWORK=off go build -o bin/timings ./internal/timings
+	bin/timings -runs $(RUNS) $(TIMINGSFLAGS) $(HOST)
 
 ## deps: what the tests need, from Debian packages and npm's lock file
 deps:
