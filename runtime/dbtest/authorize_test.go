@@ -116,7 +116,23 @@ func TestA04LoopbackPortsAreFree(t *testing.T) {
 		if got.status != http.StatusOK {
 			t.Errorf("redeem: %s", got.raw)
 		}
-		wantPage(t, "localhost for 127.0.0.1", b.get(native.authorizeURL("redirect_uri", "http://localhost:49152/cb")))
+		hosts := []string{"127.0.0.1", "[::1]", "localhost"}
+		for _, registered := range hosts {
+			native := h.newApp(public, func(n *lockspire.NewClient) { n.RedirectURIs = []string{"http://" + registered + ":8000/cb?a=1"} })
+			for _, asked := range hosts {
+				p := b.get(native.authorizeURL("redirect_uri", "http://"+asked+":49152/cb?a=1"))
+				if asked == registered {
+					if p.status != http.StatusSeeOther {
+						t.Errorf("%s with another port: %d", asked, p.status)
+					}
+					continue
+				}
+				wantPage(t, asked+" for "+registered, p)
+			}
+			for _, other := range []string{"/CB?a=1", "/cb", "/cb?a=2", "/cb/?a=1"} {
+				wantPage(t, registered+" "+other, b.get(native.authorizeURL("redirect_uri", "http://"+registered+":49152"+other)))
+			}
+		}
 	})
 }
 

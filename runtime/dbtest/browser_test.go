@@ -294,7 +294,13 @@ func (a *app) post(path string, pairs ...string) *httptest.ResponseRecorder {
 
 func (h *host) postToken(query, body string, header http.Header) tokens {
 	h.t.Helper()
-	request, err := http.NewRequest("POST", h.issuer+"/token"+query, strings.NewReader(body))
+	return h.postForm("/token"+query, body, header)
+}
+
+// postForm sends what it is given to an endpoint that clients sign in to.
+func (h *host) postForm(endpoint, body string, header http.Header) tokens {
+	h.t.Helper()
+	request, err := http.NewRequest("POST", h.issuer+endpoint, strings.NewReader(body))
 	if err != nil {
 		h.t.Fatal(err)
 	}
