@@ -25,6 +25,7 @@ var modules = map[string]string{
 	"bench":               "1.26.0",
 	"e2e":                 "1.26.0",
 	"examples/sigra-host": "1.26.0",
+	"migrationtest":       "1.26.0",
 }
 
 func TestEveryModuleIsListedWithItsGoLine(t *testing.T) {
