@@ -3,13 +3,14 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/lockspire/lockspire/internal/doctor"
 	"github.com/lockspire/lockspire/internal/verify"
 )
 
 func newExplain(t *terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:     "explain [rule]",
-		Short:   "Say what a rule of verify means and what right looks like",
+		Short:   "Say what a finding of verify or doctor means and what right looks like",
 		Example: "  lockspire explain          # all rules\n  lockspire explain LS101",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -22,11 +23,17 @@ func newExplain(t *terminal) *cobra.Command {
 			for _, rule := range verify.Rules {
 				ids = append(ids, rule.ID+"\t"+rule.Title)
 			}
+			for _, check := range doctor.Checks {
+				ids = append(ids, check.ID+"\t"+check.Title)
+			}
 			return ids, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				text, ok := verify.Explain(args[0])
+				if !ok {
+					text, ok = doctor.Explain(args[0])
+				}
 				if !ok {
 					return usage(cmd, "there is no rule %q; without an argument, all are listed", args[0])
 				}
@@ -36,6 +43,9 @@ func newExplain(t *terminal) *cobra.Command {
 			rows := [][]string{{"RULE", "NAME", "SEVERITY", "TITLE"}}
 			for _, rule := range verify.Rules {
 				rows = append(rows, []string{rule.ID, rule.Name, string(rule.Severity), rule.Title})
+			}
+			for _, check := range doctor.Checks {
+				rows = append(rows, []string{check.ID, check.Name, string(check.Severity), check.Title})
 			}
 			return t.table(rows)
 		},

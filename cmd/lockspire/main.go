@@ -67,7 +67,7 @@ func newRoot(t *terminal) *cobra.Command {
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpCommand(newHelp())
 	root.AddCommand(
-		newInstall(t), newVerify(t), newUpgrade(t),
+		newInstall(t), newVerify(t), newUpgrade(t), newDoctor(t),
 		newClient(t), newKeys(t), newMigrate(t),
 		newExplain(t), newVersion(t), newDemo(t),
 		exitCodesTopic(), databaseTopic(),
