@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -128,6 +129,11 @@ func (v *visit) target(c *Change) bool {
 		v.refuse(1, c.Path, "is not a regular file", "ls -ld "+c.Path)
 		return false
 	}
+	if is := otherSpelling(name, info); is != "" {
+		is = path.Join(path.Dir(c.Path), is)
+		v.refuse(1, c.Path, "is here as "+is+", and this file system takes the two names for one", "git mv "+is+" "+c.Path)
+		return false
+	}
 	now, err := os.ReadFile(name)
 	if err != nil {
 		v.refuse(3, c.Path, "cannot be read: "+cause(err), "ls -l "+c.Path)
@@ -138,6 +144,25 @@ func (v *visit) target(c *Change) bool {
 		return false
 	}
 	return v.writable(c.Path, name, info)
+}
+
+// otherSpelling is how the directory writes the name of a file that was found under name, "" for the same. Only the file
+// system knows which names it takes for one, so identity decides and no comparison of text.
+func otherSpelling(name string, file fs.FileInfo) string {
+	entries, err := os.ReadDir(filepath.Dir(name))
+	if err != nil {
+		return ""
+	}
+	other := ""
+	for _, e := range entries {
+		if e.Name() == filepath.Base(name) {
+			return ""
+		}
+		if info, err := e.Info(); err == nil && os.SameFile(file, info) {
+			other = e.Name()
+		}
+	}
+	return other
 }
 
 // writable honours a read-only file although a rename could replace it: whoever
