@@ -56,6 +56,7 @@ type Inputs struct {
 	DriverImport     string `json:"driver_import"`               // import path of the host's database driver
 	DriverName       string `json:"driver_name"`                 // name it is registered under; "" for pgxpool
 	Engine           string `json:"engine"`                      // "sqlite" or "postgres"
+	Header           string `json:"header,omitempty"`            // text of --header-file, without comment marks
 	HostMethods      string `json:"host_methods,omitempty"`      // "DELETE,OPTIONS": a wildcard of the host answers them (gin)
 	Issuer           string `json:"issuer,omitempty"`            // --issuer; "" means the loopback development default
 	LoginPath        string `json:"login_path"`                  // the host's sign-in page
@@ -147,6 +148,9 @@ func (in Inputs) Validate() error {
 	}
 	if in.Issuer != "" && !issuerURL.MatchString(in.Issuer) {
 		bad("issuer", "%q is not a URL without query and fragment", in.Issuer)
+	}
+	if err := checkHeader(in.Header); err != nil {
+		bad("header", "%v", err)
 	}
 	if in.Schema != "" && (in.Engine != EnginePG || !SchemaName(in.Schema)) {
 		bad("schema", "%q is not a PostgreSQL schema name ([a-z_][a-z0-9_]{0,62})", in.Schema)

@@ -36,6 +36,9 @@ func Render(in Inputs) ([]File, error) {
 		Path: ".lockspire/.gitignore", Owner: Managed, Template: "gitignore", Why: "keeps journals and the development secret out of git",
 		Content: []byte("/txn/\n/undo/\n/conflicts/\n/lock\n/dev-secret*\n"),
 	})
+	for i := range files {
+		files[i].Content = in.withHeader(files[i].Path, files[i].Content)
+	}
 	sort.Slice(files, func(i, j int) bool { return files[i].Path < files[j].Path })
 	return files, nil
 }

@@ -43,6 +43,7 @@ inserted call and one import, shown as a diff.`,
 	flags.BoolVar(&o.SchemaExists, "schema-exists", false, "the schema is there: no migration creates it")
 	flags.StringVar(&o.LoginPath, "login-path", "", "`<path>` of the sign-in page")
 	flags.BoolVar(&o.Sigra, "sigra-host", false, "comments speak of the current scope's User; code is the same")
+	flags.StringVar(&o.HeaderFile, "header-file", "", "`<file>` with the license text that goes first in each new file")
 	flags.StringVar(&o.RuntimeVersion, "runtime-version", "", "`<version>` of the runtime module, for development builds")
 	flags.StringSliceVar(&o.Tags, "tags", nil, "build `<tags>`, separated by commas")
 	flags.BoolVar(&o.AdoptExisting, "adopt-existing", false, "keep files that are in the way and record them as yours")

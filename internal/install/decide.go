@@ -24,7 +24,7 @@ func keyword(name string) bool { return token.IsKeyword(name) }
 func (j *job) decide(ctx context.Context) plan.Refusals {
 	j.in = templates.Inputs{
 		Module: j.repo.ModulePath, Package: cmp.Or(j.Package, defaultPackage), MountPath: cmp.Or(j.MountPath, defaultMountPath),
-		Issuer: j.Issuer, Schema: j.Schema, SchemaExists: j.SchemaExists, SigraHost: j.Sigra, Wire: !j.NoWire,
+		Header: j.header, Issuer: j.Issuer, Schema: j.Schema, SchemaExists: j.SchemaExists, SigraHost: j.Sigra, Wire: !j.NoWire,
 	}
 	refusals := j.installedElsewhere()
 	refusals = append(refusals, j.chooseRouter(ctx)...)
@@ -223,6 +223,7 @@ func (j *job) differs() plan.Refusals {
 	contradict("migrations_dir", j.MigrationsDir, j.in.MigrationsDir)
 	contradict("migrations_table", j.MigrationsTable, j.in.MigrationsTable)
 	contradict("login_path", j.LoginPath, j.in.LoginPath)
+	contradict("header", j.header, j.in.Header)
 	if j.SchemaExists && !j.in.SchemaExists {
 		contradict("schema_exists", "true", "false")
 	}

@@ -1,6 +1,8 @@
 package install
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -86,8 +88,8 @@ func TestManifestWithBadInputsIsRefused(t *testing.T) {
 	refused(t, err, 1, manifest.Path, "inputs: package")
 }
 
-// I90: a package of the host is never merged into; three free names are given.
-func TestPackageOfTheHostIsInTheWay(t *testing.T) {
+// A package of the host is never merged into; three free names are given.
+func TestI90PackageOfTheHostIsInTheWay(t *testing.T) {
 	repo := muxHost(t)
 	write(t, repo, "internal/authserver/oauth.go", "package authserver\n")
 	write(t, repo, "internal/oauthserver/x.go", "package oauthserver\n")
@@ -101,8 +103,8 @@ func TestPackageOfTheHostIsInTheWay(t *testing.T) {
 	}
 }
 
-// I92, I93: files that are ours already are adopted; others in their place are listed, all of them.
-func TestFilesInTheWay(t *testing.T) {
+// Files that are ours already are adopted; others in their place are listed, all of them.
+func TestI92AndI93FilesInTheWayAreAdoptedOrListed(t *testing.T) {
 	repo := muxHost(t)
 	write(t, repo, "web.go", "package app\n")
 	rendered, err := templates.Render(decided(t, repo, Options{}).in)
@@ -119,6 +121,15 @@ func TestFilesInTheWay(t *testing.T) {
 	if len(j.adopted) != len(rendered) {
 		t.Errorf("adopted %d of %d: %q", len(j.adopted), len(rendered), j.adopted)
 	}
+	recorded := plannedManifest(t, j)
+	for _, f := range rendered {
+		if entry := recorded.File(f.Path); entry == nil || entry.Owner != plan.Owner(f.Owner) {
+			t.Errorf("%s is recorded as %+v", f.Path, entry)
+		}
+		if !slices.Contains(j.plan.Found, "adopted     "+f.Path) {
+			t.Errorf("%s is not reported as adopted:\n%s", f.Path, strings.Join(j.plan.Found, "\n"))
+		}
+	}
 
 	write(t, repo, "internal/authserver/config.go", "package authserver // mine\n")
 	write(t, repo, "internal/authserver/pages/consent.html", "mine")
@@ -132,4 +143,31 @@ func TestFilesInTheWay(t *testing.T) {
 	if slices.ContainsFunc(j.plan.Changes, func(c plan.Change) bool { return c.Path == "internal/authserver/config.go" }) {
 		t.Error("--adopt-existing overwrites config.go")
 	}
+	for path, owner := range map[string]plan.Owner{
+		"internal/authserver/config.go": plan.Host, "internal/authserver/pages/consent.html": plan.Host, "internal/authserver/lockspire_gen.go": plan.Managed,
+	} {
+		if entry := plannedManifest(t, j).File(path); entry == nil || entry.Owner != owner {
+			t.Errorf("%s is recorded as %+v, want owner %s", path, entry, owner)
+		}
+	}
+}
+
+// plannedManifest is the manifest that a plan writes.
+func plannedManifest(t *testing.T, j *job) *manifest.Manifest {
+	t.Helper()
+	for _, c := range j.plan.Changes {
+		if c.Path == manifest.Path {
+			write(t, j.repo, manifest.Path, string(c.After))
+			m, err := manifest.Read(j.repo.ModuleRoot)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(filepath.Join(j.repo.ModuleRoot, manifest.Path)); err != nil {
+				t.Fatal(err)
+			}
+			return m
+		}
+	}
+	t.Fatal("the plan has no manifest")
+	return nil
 }

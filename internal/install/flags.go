@@ -2,8 +2,10 @@ package install
 
 import (
 	"errors"
+	"io/fs"
 	"net"
 	"net/url"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -78,10 +80,29 @@ func (o Options) normalise() (Options, error) {
 	if o.LoginPath != "" && !templates.LocalPath(o.LoginPath) {
 		usage("--login-path "+o.LoginPath+" is not a path on this origin", "lockspire install --login-path /login")
 	}
+	if o.HeaderFile != "" {
+		if err := o.readHeader(); err != nil {
+			usage("--header-file "+o.HeaderFile+": "+err.Error(), "lockspire install --header-file LICENSE-HEADER.txt")
+		}
+	}
 	if o.RuntimeVersion != "" && !semver.IsValid(o.RuntimeVersion) {
 		usage("--runtime-version "+o.RuntimeVersion+" is not a version", "lockspire install --runtime-version v0.1.0")
 	}
 	return o, refusals.Err()
+}
+
+// readHeader reads the header, relative to where the command runs.
+func (o *Options) readHeader() error {
+	content, err := os.ReadFile(o.HeaderFile)
+	if err != nil {
+		var path *fs.PathError
+		if errors.As(err, &path) {
+			return path.Err
+		}
+		return err
+	}
+	o.header, err = templates.HeaderText(content)
+	return err
 }
 
 // checkIssuer holds an issuer to RFC 8414 §2 and to what clients compare byte for byte.

@@ -30,6 +30,7 @@ type Options struct {
 	MigrationsDir  string // migration directory, where there are several or none yet
 	Schema         string // PostgreSQL schema of the tables
 	LoginPath      string // sign-in page; defaults to the route that looks like one
+	HeaderFile     string // file whose text goes first in each file that is written
 	RuntimeVersion string // version of the runtime module, for development builds
 	Sigra          bool   // comments speak of the current scope's User
 
@@ -58,6 +59,8 @@ type Options struct {
 	IsTerminal bool              // a person is there to answer
 	Color      bool              // Out takes colours
 	Progress   func(step string) // told what is being done; nil tells nobody
+
+	header string // text of HeaderFile
 }
 
 // Run installs. The error is plan.Refusals with an exit code of its own, or a failure of ours. Nothing is written when

@@ -85,6 +85,9 @@ func wordPackageTaken(name string) string {
 }
 
 func wordAlreadyInstalled(key, recorded string) string {
+	if strings.Contains(recorded, "\n") {
+		recorded = fmt.Sprintf("%q", recorded)
+	}
 	return fmt.Sprintf("lockspire is installed already, with %s=%s", key, recorded)
 }
 
