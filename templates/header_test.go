@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 const license = "Copyright Acme; all rights reserved.\n\nSPDX-License-Identifier: MIT"
@@ -44,6 +45,27 @@ func TestI106HeaderGoesFirstAndOnlyManagedFilesAreMarkedAsGenerated(t *testing.T
 			}
 			if formatted, err := format.Source(f.Content); err != nil || !bytes.Equal(formatted, f.Content) {
 				t.Errorf("%s: %s is not formatted: %v", name, f.Path, err)
+			}
+		}
+	}
+}
+
+// Migrations are files like any other, and what is compared with them later has the header too. Some runners split at any
+// semicolon, comment or not.
+func TestI106HeaderOfMigrationsSplitsNowhere(t *testing.T) {
+	for _, tool := range MigrationTools {
+		in := chiInputs()
+		in.Migrations, in.Header = tool, license
+		files, err := Migrations(in, 0, 0, time.Unix(0, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if !bytes.HasPrefix(f.Content, []byte("-- Copyright Acme, all rights reserved.\n--\n-- SPDX-License-Identifier: MIT\n")) {
+				t.Errorf("%s: %s begins\n%.200s", tool, f.Path, f.Content)
+			}
+			if again, ok := MigrationFile(in, f.Engine, f.Version, path.Base(f.Path)); !ok || !bytes.Equal(again, f.Content) {
+				t.Errorf("%s: %s would be compared with\n%.200s", tool, f.Path, again)
 			}
 		}
 	}

@@ -37,7 +37,7 @@ func Migrations(in Inputs, after int, newest int64, now time.Time) ([]Migration,
 					Owner:    Managed,
 					Template: MigrationTemplate(version),
 					Why:      f.why(version),
-					Content:  []byte(f.content(m)),
+					Content:  in.withHeader(f.suffix, []byte(f.content(m))),
 				}})
 			}
 		}
@@ -71,7 +71,7 @@ func MigrationFile(in Inputs, engine string, version int, name string) ([]byte, 
 	}
 	for _, f := range migrationTools[in.Migrations].files {
 		if f.suffix == match[2] {
-			return []byte(f.content(m)), true
+			return in.withHeader(name, []byte(f.content(m))), true
 		}
 	}
 	return nil, false

@@ -60,13 +60,13 @@ func runInstall(cmd *cobra.Command, t *terminal, o install.Options) error {
 	if o.RuntimeVersion == "" {
 		o.RuntimeVersion = runtimeVersion
 	}
-	o.In, o.Err, o.IsTerminal, o.Color = t.in, t.stderr(), t.asks, t.color
+	o.In, o.Err, o.IsTerminal, o.Color, o.Progress = t.in, t.stderr(), t.asks, t.color, t.step
 	// Without a person the result waits for the end, so that an interrupted
 	// command leaves stdout empty. A person must see the plan before the question.
 	var result bytes.Buffer
 	o.Out = io.Writer(&result)
 	if t.asks {
-		o.Out = t.out
+		o.Out = t.stdout()
 	}
 	err := install.Run(cmd.Context(), o)
 	if err == nil || cmd.Context().Err() == nil {

@@ -77,6 +77,16 @@ func (t *terminal) warnf(format string, args ...any) {
 	fmt.Fprintln(t.err, t.secrets.redact(fmt.Sprintf(format, args...)))
 }
 
+// stdout is for packages that show a person a part of the result before the end.
+func (t *terminal) stdout() io.Writer { return stdoutWriter{t} }
+
+type stdoutWriter struct{ t *terminal }
+
+func (w stdoutWriter) Write(p []byte) (int, error) {
+	w.t.done()
+	return w.t.out.Write(p)
+}
+
 // stderr is for packages that write lines of their own.
 func (t *terminal) stderr() io.Writer { return stderrWriter{t} }
 

@@ -152,6 +152,28 @@ func TestI92AndI93FilesInTheWayAreAdoptedOrListed(t *testing.T) {
 	}
 }
 
+// A script is told to name the version; the host's go.mod gets no tool line.
+func TestI119CommandsForScriptsNameTheVersion(t *testing.T) {
+	for version, want := range map[string]string{
+		"v1.4.0": "go run github.com/lockspire/lockspire/cmd/lockspire@v1.4.0 verify", "v1.4.0+dirty": "lockspire verify", "(devel)": "lockspire verify",
+	} {
+		repo := muxHost(t)
+		write(t, repo, "web.go", "package app\n")
+		j := decided(t, repo, Options{Version: version})
+		if err := j.build(); err != nil {
+			t.Fatal(err)
+		}
+		if todo := strings.Join(j.plan.Todo, "\n"); !strings.Contains(todo, "\n"+want) {
+			t.Errorf("%s: no %q in\n%s", version, want, todo)
+		}
+		for _, c := range j.plan.Changes {
+			if c.Path == "go.mod" {
+				t.Errorf("%s: go.mod is changed to\n%s", version, c.After)
+			}
+		}
+	}
+}
+
 // plannedManifest is the manifest that a plan writes.
 func plannedManifest(t *testing.T, j *job) *manifest.Manifest {
 	t.Helper()

@@ -157,6 +157,7 @@ func (j *job) finish(ctx context.Context) error {
 	if err := j.confirm(ctx); err != nil {
 		return err
 	}
+	j.progress(wordWriting)
 	result, err := j.plan.Apply(ctx)
 	if err != nil {
 		return err

@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/mod/module"
+	"golang.org/x/mod/semver"
+
 	"github.com/lockspire/lockspire/templates"
 )
 
@@ -18,6 +21,7 @@ const (
 	wordLoading   = "reading the module"
 	wordResolving = "finding the runtime module"
 	wordChecking  = "type-checking the module with the plan"
+	wordWriting   = "writing"
 	wordRecovered = "An earlier run was interrupted while it wrote: finished it first."
 	wordDryRun    = "Nothing was written (--dry-run)."
 	wordPending   = "the install is not complete: the plan above is to be applied"
@@ -287,11 +291,20 @@ func (j *job) todo(rendered []templates.File) []string {
 	out = append(out,
 		"In production set the issuer and a secret; on loopback both have defaults:\n"+
 			"export LOCKSPIRE_ISSUER="+issuer+"\nexport LOCKSPIRE_SECRETS=\"$(openssl rand -base64 32)\"",
-		"Run the smoke test now, and verify in CI:\n"+j.smokeTest()+"\nlockspire verify",
+		"Run the smoke test now, and verify in CI:\n"+j.smokeTest()+"\n"+j.pinned("verify"),
 		"Register the first client, on the database that LOCKSPIRE_DATABASE_URL names:\n"+
 			"lockspire client create --name \"Partner\" --redirect-uri https://partner.example/callback",
 	)
 	return out
+}
+
+// pinned is a command for a script. A release names itself, so that no tool line in the host's go.mod has to (it would
+// bring our dependencies into the host's module graph).
+func (j *job) pinned(command string) string {
+	if semver.IsValid(j.Version) && !module.IsPseudoVersion(j.Version) && semver.Build(j.Version) == "" {
+		return "go run github.com/lockspire/lockspire/cmd/lockspire@" + j.Version + " " + command
+	}
+	return "lockspire " + command
 }
 
 // smokeTest is the command; on PostgreSQL the test needs to be told of a server, and is skipped without.

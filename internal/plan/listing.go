@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"path"
+	"slices"
 	"strings"
 )
 
@@ -155,10 +157,13 @@ func ownerWord(o Owner) string {
 	return "yours"
 }
 
+// edits are the diffs of the host's own files: its code first, since that is what a reviewer looks for, then go.mod.
+// Checksums are for the go command; the list of files says that they are there.
 func (l *listing) edits(changes []Change) {
 	titled := false
-	for _, c := range changes {
-		if !c.Insert || isVendor(c.Path) {
+	isMod := func(c Change) bool { return path.Base(c.Path) == "go.mod" }
+	for _, c := range append(slices.DeleteFunc(slices.Clone(changes), isMod), slices.DeleteFunc(slices.Clone(changes), func(c Change) bool { return !isMod(c) })...) {
+		if !c.Insert || isVendor(c.Path) || path.Base(c.Path) == "go.sum" {
 			continue
 		}
 		if !titled {

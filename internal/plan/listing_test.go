@@ -20,6 +20,7 @@ func listingPlan() *Plan {
 		Changes: []Change{
 			{Path: "server.go", Owner: Host, Why: "one call in newRouter", Before: []byte(before), After: []byte(after), Insert: true},
 			{Path: "go.mod", Owner: Host, Why: "requires github.com/lockspire/lockspire/runtime v0.1.0", Before: []byte("module m\n"), After: []byte("module m\n\nrequire a v1\n"), Insert: true},
+			{Path: "go.sum", Owner: Host, Why: "their checksums", Before: []byte("a v1 h1:x\n"), After: []byte("a v1 h1:x\nb v1 h1:y\n"), Insert: true},
 			{Path: "internal/authserver/account_resolver.go", Owner: Host, Why: "account resolver: reads your session", After: []byte("package authserver\n")},
 			{Path: "internal/authserver/lockspire_gen.go", Owner: Managed, Why: "every route", After: []byte("package authserver\n")},
 			{Path: "internal/authserver/retired_gen.go", Owner: Managed, Why: "no longer needed", Before: []byte("package authserver\n")},
