@@ -148,6 +148,9 @@ func (r *Repo) noRouter() plan.Refusals {
 	if len(r.Hidden) > 0 {
 		return r.behindTags()
 	}
+	if untyped := r.untyped(); len(untyped) > 0 {
+		return untyped
+	}
 	if len(r.Mains) == 0 {
 		return plan.Refusals{{
 			Exit: 1, What: "this module has no main package, so nothing in it can serve",
@@ -174,6 +177,42 @@ func (r *Repo) behindTags() plan.Refusals {
 			Exit: 3, Path: h.File, Line: h.Line, Col: h.Col,
 			What: h.Call + " is in a file that this build leaves out, and the build serves nothing else", Next: h.Command("lockspire install"),
 		})
+	}
+	return out
+}
+
+const nextUntyped = "go build ./...    # generate or download what is missing, then lockspire install\n" +
+	"lockspire install --no-wire    # or make the printed call yourself"
+
+// unproven is why types decide nothing in a package that has load errors.
+func (r *Repo) unproven(pkg, what string) string {
+	what = "unproven: " + what
+	for _, e := range r.Errors {
+		if e.Package == pkg {
+			return fmt.Sprintf("%s, since its package does not type-check (%s:%d: %s)", what, e.File, e.Line, e.Msg)
+		}
+	}
+	return what
+}
+
+// untyped lists the routers that syntax shows in packages with load errors, where types would have to say whether they are
+// served: a library that is not downloaded, or a generated package that is not committed.
+func (r *Repo) untyped() plan.Refusals {
+	var out plan.Refusals
+	for _, p := range r.Packages {
+		if !slices.ContainsFunc(r.Errors, func(e LoadError) bool { return e.Package == p.PkgPath }) {
+			continue
+		}
+		for _, f := range p.Syntax {
+			h, found := routerIn(r.Fset, r.Position(f.Package).File, f)
+			if !found || h.Kind == "" {
+				continue
+			}
+			out = append(out, &plan.Refusal{
+				Exit: 3, Path: h.File, Line: h.Line, Col: h.Col, Next: nextUntyped,
+				What: r.unproven(p.PkgPath, h.Call+" makes a router here and nothing says who serves it"),
+			})
+		}
 	}
 	return out
 }

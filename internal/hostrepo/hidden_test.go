@@ -137,3 +137,85 @@ func TestI31CgoIsReadWithoutACompiler(t *testing.T) {
 		})
 	}
 }
+
+// I26: what is not built or generated yet stops no load; where it keeps the router's file from being typed, the router is
+// named by syntax alone, as unproven.
+func TestI26WhatIsNotGeneratedYetIsNotFatal(t *testing.T) {
+	files := []string{
+		"go.mod", goMod, "main.go", tinyMux,
+		"ui/ui.go", "package ui\n\nimport \"embed\"\n\n//go:embed build/*\nvar Files embed.FS\n",
+		"api/api.go", "package api\n\nimport \"example.com/host/api/generated\"\n\nvar _ generated.Query\n",
+	}
+	r, err := load(t, expand(t, archive(files...)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Packages) != 3 || len(r.Errors) == 0 {
+		t.Errorf("%d packages, errors %v", len(r.Packages), r.Errors)
+	}
+	if root, refusals := r.Root(""); refusals != nil || root.File != "main.go" {
+		t.Errorf("%+v %v", root, refusals)
+	}
+	for serve, want := range map[string]string{
+		"chi/v5\"\n)\n\nfunc main() {\n\tr := chi.NewRouter()\n\tr.Get(\"/\", nil)\n\thttp.ListenAndServe(\":80\", r)\n}\n": "main.go:12:29: unproven: what is served here has no type, since its package does not type-check (main.go:6: ",
+		"gin\"\n)\n\nvar _ http.Handler\n\nfunc main() {\n\tr := gin.Default()\n\tr.Run()\n}\n":                             "main.go:12:7: unproven: gin.Default() makes a router here and nothing says who serves it, since",
+	} {
+		owner := map[bool]string{true: "go-chi", false: "gin-gonic"}[strings.HasPrefix(serve, "chi")]
+		files[3] = "package main\n\nimport (\n\t\"net/http\"\n\n\t\"github.com/" + owner + "/" + serve
+		r, err = load(t, expand(t, archive(files...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, refusals := r.Root("")
+		checkRefusal(t, refusals, 3, want, "lockspire install --no-wire")
+	}
+}
+
+// I32: what Go ignores, and what is only for tests, is never a candidate and never read.
+func TestI32TestsAndIgnoredDirectoriesAreNoCandidates(t *testing.T) {
+	broken := "<<<<<<< ours\nfunc {\n"
+	r, err := load(t, expand(t, archive("go.mod", goMod, "main.go", tinyMux,
+		"foo/foo.go", "package foo\n", "foo/serve_test.go", strings.Replace(serving, "package main", "package foo", 1),
+		"foo/outer_test.go", strings.Replace(serving, "package main", "package foo_test", 1),
+		"foo/testdata/bad.go", broken, "_examples/a/main.go", broken, ".tools/main.go", broken, "node_modules/flatted/golang/x.go", broken,
+		"_draft.go", "//go:build draft\n\n"+serving, "vendor_/v.go", "package vendor_\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, p := range r.Packages {
+		paths = append(paths, p.PkgPath)
+	}
+	if want := []string{"example.com/host", "example.com/host/foo", "example.com/host/vendor_"}; !slices.Equal(paths, want) {
+		t.Errorf("packages %q, want %q", paths, want)
+	}
+	if len(r.Routers) != 1 || len(r.Hidden) != 0 || len(r.Errors) != 0 {
+		t.Errorf("routers %+v, hidden %+v, errors %v", r.Routers, r.Hidden, r.Errors)
+	}
+}
+
+// I18: the toolchain that the go command picked is the one that counts, newer than the one this program was built with or
+// not; only a language that this program does not know is refused, with the way to a newer one.
+func TestI18ANewerToolchainLoads(t *testing.T) {
+	real, err := exec.LookPath("go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	script := "#!/bin/sh\nif [ \"$1\" = env ]; then " + real + " \"$@\" | sed 's/\"GOVERSION\": \".*\"/\"GOVERSION\": \"go1.99.1\"/'; else exec " + real + " \"$@\"; fi\n"
+	if err := os.WriteFile(filepath.Join(bin, "go"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH")) // the go command is looked up here
+	dir := expand(t, archive("go.mod", goMod+"\ntoolchain go1.99.1\n", "main.go", tinyMux))
+	r, err := load(t, dir, "GOTOOLCHAIN=local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.GoVersion != "go1.99.1" || r.GoMod.Toolchain != "go1.99.1" || len(r.Errors) != 0 || len(r.Routers) != 1 {
+		t.Errorf("read with %s, toolchain %s, errors %v, %d routers", r.GoVersion, r.GoMod.Toolchain, r.Errors, len(r.Routers))
+	}
+	dir = expand(t, archive("go.mod", "module example.com/host\n\ngo 1.99.0\n", "main.go", tinyMux))
+	_, err = load(t, dir, "GOTOOLCHAIN=local")
+	checkRefusal(t, err, 3, "go.mod: go.mod says go 1.99.0, and this lockspire was built with go1.", "go install github.com/lockspire/lockspire/cmd/lockspire@latest    # with Go 1.99.0 or newer")
+}

@@ -53,7 +53,7 @@ func scanTree(root string, overlay map[string][]byte) (*tree, error) {
 		switch {
 		case strings.HasSuffix(rel, ".sql"):
 			t.sql = append(t.sql, rel)
-		case strings.HasSuffix(rel, ".go"):
+		case strings.HasSuffix(rel, ".go") && !strings.HasPrefix(d.Name(), "_") && !strings.HasPrefix(d.Name(), "."):
 			t.golang = append(t.golang, rel)
 			src, ok := overlay[name]
 			if !ok {

@@ -38,6 +38,10 @@ func wrapAt(ix *index, s *served, r *Router) {
 		r.File, r.Line, r.Col = at.File, at.Line, at.Col
 		r.Type = types.TypeString(u.pkg.TypesInfo.TypeOf(e), qualifier(u))
 	}
+	if u.pkg.TypesInfo.TypeOf(e) == types.Typ[types.Invalid] {
+		r.Exit, r.Problem, r.Next = 3, ix.repo.unproven(u.pkg.PkgPath, "what is served here has no type"), nextUntyped
+		return
+	}
 	r.Func, r.Package = f.name(), u.pkg.PkgPath
 	r.Insert = insertionAround(ix, f, e)
 	if r.Expr = r.Insert.Wraps; strings.ContainsAny(r.Expr, "{\n") {
