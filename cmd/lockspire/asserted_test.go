@@ -85,6 +85,12 @@ func child(dir string, args []string) (exit int, stdout, stderr string) {
 	cmd.Args[0] = "lockspire"
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), reportEnv+"=", "PWD="+dir)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, &out, &errs
+	if isTerminal(os.Stdout) { // what a terminal gets is the script's to look at
+		cmd.Stdout = os.Stdout
+	}
+	if isTerminal(os.Stderr) {
+		cmd.Stderr = os.Stderr
+	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	check(cmd.Start())

@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if v := os.Getenv("LOCKSPIRE_TEST_VERSION"); v != "" {
 		versions = func() (string, string) { return v, os.Getenv("LOCKSPIRE_TEST_RUNTIME") }
 	}
+	if os.Getenv("LOCKSPIRE_TEST_EAGER") != "" { // a script cannot wait for a load to take a second
+		progressAfter = 0
+	}
 	testscript.Main(m, map[string]func(){"lockspire": supervise})
 }
 

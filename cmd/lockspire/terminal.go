@@ -257,6 +257,9 @@ func (t *terminal) step(what string) {
 
 func (t *terminal) done() { t.progress.stop() }
 
+// progressAfter is how long a command may work in silence.
+var progressAfter = time.Second
+
 // progressLine is a line on stderr that shows once a command has taken a
 // second.
 type progressLine struct {
@@ -274,7 +277,7 @@ func (p *progressLine) set(text string) {
 	if p.shown {
 		p.draw()
 	} else if p.timer == nil {
-		p.timer = time.AfterFunc(time.Second, func() {
+		p.timer = time.AfterFunc(progressAfter, func() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			if p.timer != nil {
