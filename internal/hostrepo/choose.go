@@ -151,11 +151,12 @@ func (r *Repo) noRouter() plan.Refusals {
 	if untyped := r.untyped(); len(untyped) > 0 {
 		return untyped
 	}
+	others := r.otherModules()
 	if len(r.Mains) == 0 {
-		return plan.Refusals{{
+		return append(plan.Refusals{{
 			Exit: 1, What: "this module has no main package, so nothing in it can serve",
 			Next: "lockspire install --no-wire    # writes the package and the migrations only",
-		}}
+		}}, others...)
 	}
 	what := "no http.Server, ListenAndServe or Serve call of this module serves a router"
 	if n := len(r.Errors); n > 0 {
@@ -163,6 +164,7 @@ func (r *Repo) noRouter() plan.Refusals {
 		what += fmt.Sprintf(" that could be typed; the module has %d load errors, the first is %s:%d: %s", n, e.File, e.Line, e.Msg)
 	}
 	out := plan.Refusals{{Exit: 3, What: what, Next: "lockspire install --no-wire    # then make the printed call where routes are registered"}}
+	out = append(out, others...)
 	for _, c := range r.Routers {
 		out = append(out, &plan.Refusal{Exit: 3, Path: c.File, Line: c.Line, Col: c.Col, What: "left out, since it only redirects or shows debug pages: " + c.describe(), Next: "lockspire install --router " + c.File + ":" + strconv.Itoa(c.Line)})
 	}
@@ -212,6 +214,31 @@ func (r *Repo) untyped() plan.Refusals {
 				Exit: 3, Path: h.File, Line: h.Line, Col: h.Col, Next: nextUntyped,
 				What: r.unproven(p.PkgPath, h.Call+" makes a router here and nothing says who serves it"),
 			})
+		}
+	}
+	return out
+}
+
+// otherModules names the routers that syntax shows in modules below this one, where this one has none: they may be what a
+// person had in mind.
+func (r *Repo) otherModules() plan.Refusals {
+	var out plan.Refusals
+	for _, dir := range r.Nested {
+		t, err := scanTree(filepath.Join(r.ModuleRoot, filepath.FromSlash(dir)), nil)
+		if err != nil {
+			continue // its own conflict markers are told when it is asked about
+		}
+		for _, rel := range t.golang {
+			f, fset, err := parseFile(filepath.Join(r.ModuleRoot, filepath.FromSlash(dir), filepath.FromSlash(rel)))
+			if err != nil || strings.HasSuffix(rel, "_test.go") {
+				continue
+			}
+			if h, found := routerIn(fset, dir+"/"+rel, f); found {
+				out = append(out, &plan.Refusal{
+					Exit: 1, Path: h.File, Line: h.Line, Col: h.Col, What: h.Call + " is in another module, " + dir, Next: "lockspire install -C " + dir,
+				})
+				break
+			}
 		}
 	}
 	return out

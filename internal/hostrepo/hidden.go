@@ -5,7 +5,6 @@ import (
 	"go/build/constraint"
 	"go/parser"
 	"go/token"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -39,12 +38,7 @@ func findHidden(r *Repo, t *tree, b build) {
 		if _, loaded := r.src[rel]; loaded || strings.HasSuffix(rel, "_test.go") {
 			continue
 		}
-		src, err := os.ReadFile(filepath.Join(r.ModuleRoot, filepath.FromSlash(rel)))
-		if err != nil {
-			continue
-		}
-		fset := token.NewFileSet()
-		f, err := parser.ParseFile(fset, rel, src, parser.ParseComments|parser.SkipObjectResolution)
+		f, fset, err := parseFile(filepath.Join(r.ModuleRoot, filepath.FromSlash(rel)))
 		if err != nil {
 			continue // what is not built need not parse
 		}
@@ -63,6 +57,12 @@ func findHidden(r *Repo, t *tree, b build) {
 	if len(cgo) > 0 {
 		r.Notes = append(r.Notes, "cgo is off here, so these files are not read: "+strings.Join(cgo, ", "))
 	}
+}
+
+func parseFile(name string) (*ast.File, *token.FileSet, error) {
+	fset := token.NewFileSet()
+	f, err := parser.ParseFile(fset, name, nil, parser.ParseComments|parser.SkipObjectResolution)
+	return f, fset, err
 }
 
 func importsC(f *ast.File) bool {

@@ -36,6 +36,8 @@ type Repo struct {
 	Vendored   bool
 	Workspace  string   // go.work in effect, "" for none
 	Notes      []string // sentences worth one line in the header, such as a go.work that was left out
+	Tags       []string // build tags in effect, those of GOFLAGS too
+	Nested     []string // module-relative directories of other modules below this one, which are not read
 	Env        []string // environment to run the go command with for this host
 
 	Fset     *token.FileSet
@@ -89,7 +91,10 @@ func Load(ctx context.Context, opts Options) (*Repo, error) {
 	r.Migrations, r.Migrators = findMigrations(ix, tree)
 	r.Sessions = findSessions(r)
 	findMounts(ix)
-	findHidden(r, tree, mod.build(opts.Tags))
+	r.Nested = tree.nested
+	b := mod.build(opts.Tags)
+	r.Tags = b.tags
+	findHidden(r, tree, b)
 	return r, nil
 }
 

@@ -94,6 +94,21 @@ func TestI05NestedModuleIsNotRead(t *testing.T) {
 	if len(r.Packages) != 1 || len(r.Routers) != 1 {
 		t.Errorf("%d packages, %d routers; want the one of the module", len(r.Packages), len(r.Routers))
 	}
+
+	t.Run("a router in one is named as another module's", func(t *testing.T) {
+		if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte("package main\n\nfunc main() {}\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r, err := load(t, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, refusals := r.Root("")
+		checkRefusal(t, refusals, 3, "e2e/main.go:6:9: http.NewServeMux() is in another module, e2e\n\tlockspire install -C e2e")
+		if len(refusals) != 2 {
+			t.Errorf("%v", refusals)
+		}
+	})
 }
 
 func TestI06WorkspaceIsLoadedWithoutTouchingIt(t *testing.T) {
@@ -208,6 +223,9 @@ func TestI11ModModIsOverriddenAndTagsAreHonoured(t *testing.T) {
 	}
 	if len(r.Engines) != 1 || r.Engines[0].Engine != "postgres" {
 		t.Errorf("engines %+v, want the one behind the tag", r.Engines)
+	}
+	if !slices.Equal(r.Tags, []string{"prod"}) {
+		t.Errorf("tags %q", r.Tags)
 	}
 }
 

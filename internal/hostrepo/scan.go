@@ -20,6 +20,7 @@ import (
 type tree struct {
 	sql    []string // module-relative *.sql files, sorted
 	golang []string // module-relative *.go files, in the order of the walk
+	nested []string // module-relative directories of other modules
 	dir    map[string][]string
 }
 
@@ -44,7 +45,11 @@ func scanTree(root string, overlay map[string][]byte) (*tree, error) {
 			if rel == "." {
 				return nil
 			}
-			if ignoredDir(rel) || isFile(filepath.Join(name, "go.mod")) {
+			if ignoredDir(rel) {
+				return fs.SkipDir
+			}
+			if isFile(filepath.Join(name, "go.mod")) {
+				t.nested = append(t.nested, rel)
 				return fs.SkipDir
 			}
 			return nil

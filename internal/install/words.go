@@ -174,8 +174,8 @@ func (j *job) found() []string {
 	for _, note := range j.repo.Notes {
 		add("note", "%s", note)
 	}
-	if len(j.Tags) > 0 {
-		add("build tags", "%s", strings.Join(j.Tags, ","))
+	if len(j.repo.Tags) > 0 {
+		add("build tags", "%s", strings.Join(j.repo.Tags, ","))
 	}
 	if n := len(j.repo.Errors); n > 0 {
 		e := j.repo.Errors[0]
