@@ -102,10 +102,11 @@ func TestImportArrows(t *testing.T) {
 	allowed := map[string][]string{
 		"internal/plan":     nil,
 		"internal/manifest": {"internal/plan"},
+		"internal/merge":    nil,
 		"internal/hostrepo": {"internal/plan"},
 		"templates":         {"runtime/migrations"},
 		"internal/install":  {"internal/hostrepo", "internal/plan", "internal/manifest", "templates", "runtime"},
-		"internal/upgrade":  {"internal/hostrepo", "internal/plan", "internal/manifest", "templates", "runtime"},
+		"internal/upgrade":  {"internal/hostrepo", "internal/plan", "internal/manifest", "internal/merge", "templates", "runtime"},
 		"internal/verify":   {"internal/hostrepo", "internal/plan", "internal/manifest", "templates", "runtime"},
 	}
 	for from, to := range allowed {

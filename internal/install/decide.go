@@ -6,7 +6,6 @@ import (
 	"go/token"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/mod/module"
@@ -210,7 +209,7 @@ func (j *job) differs() plan.Refusals {
 		if flag != "" && flag != recorded {
 			refusals = append(refusals, &plan.Refusal{
 				Exit: 1, Path: manifest.Path, What: wordAlreadyInstalled(key, recorded),
-				Next: "lockspire upgrade    # after you set inputs." + key + " to " + strconv.Quote(flag) + " in " + manifest.Path,
+				Next: "lockspire upgrade --set " + key + "=" + flag,
 			})
 		}
 	}

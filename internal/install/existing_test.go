@@ -46,7 +46,7 @@ func TestI80SecondRunTakesItsDecisionsFromTheManifest(t *testing.T) {
 		t.Errorf("inputs are %+v, router %v", j.in, j.router)
 	}
 	_, err = decideOn(t, repo, Options{MountPath: "/other", Package: "internal/idp", Sigra: true})
-	refused(t, err, 1, "with mount_path=/lockspire", "lockspire upgrade    # after you set inputs.mount_path to \"/other\"", "with package=internal/authserver", "sigra_host")
+	refused(t, err, 1, "with mount_path=/lockspire", "lockspire upgrade --set mount_path=/other", "with package=internal/authserver", "sigra_host")
 
 	// I80: the host took the call out again.
 	repo.Mounts = nil

@@ -57,7 +57,7 @@ func readFile(root string) ([]byte, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, missing{&plan.Refusal{Exit: 1, Path: Path, What: "there is no manifest here, so what Lockspire generated is not known",
-			Next: install + "   (or, if it was committed once: " + restore + ")"}}
+			Next: "lockspire upgrade --repair-manifest   (or, if it was committed once: " + restore + "; for a first install: " + install + ")"}}
 	case err != nil:
 		return nil, unreadable(err)
 	case info.Mode()&fs.ModeSymlink != 0:
@@ -107,7 +107,7 @@ func Parse(data []byte) (*Manifest, error) {
 	}
 	if line := conflictMarker(data); line > 0 {
 		return nil, &plan.Refusal{Exit: 1, Path: Path, Line: line, What: "the manifest has merge conflict markers",
-			Next: "git checkout --ours -- " + Path + " && lockspire verify   (or --theirs; then lockspire upgrade)"}
+			Next: "lockspire upgrade --repair-manifest"}
 	}
 	if i := notText(data); i >= 0 {
 		return nil, refuse(lineOf(data, i), "the manifest is not text")

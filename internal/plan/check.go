@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,7 +80,10 @@ func (p *Plan) typeCheck(ctx context.Context, env Env) (rs Refusals, err error) 
 		added = baseline.added(problems)
 	}
 	added = append(added, tests.check(after, pkgs)...)
-	return compileRefusals(added), nil
+	if len(added) > 0 && env.Broken != nil {
+		env.Broken(pkgs)
+	}
+	return compileRefusals(added, cmp.Or(env.MaxCompileErrors, maxCompileRefusals)), nil
 }
 
 // baseline loads the host as it is.
@@ -101,7 +105,7 @@ func (h *host) baseline(ctx context.Context) (b *Baseline, err error) {
 // maxCompileRefusals keeps one missing import from filling the screen.
 const maxCompileRefusals = 30
 
-func compileRefusals(added []problem) Refusals {
+func compileRefusals(added []problem, most int) Refusals {
 	var rs Refusals
 	seen := map[problem]bool{}
 	for _, a := range added {
@@ -114,11 +118,11 @@ func compileRefusals(added []problem) Refusals {
 			continue
 		}
 		seen[a] = true
-		if len(rs) == maxCompileRefusals {
+		if len(rs) == most {
 			continue
 		}
 		rs = append(rs, &Refusal{Exit: 1, Path: where, Line: a.line, Col: a.col,
-			What: "the plan would bring a compile error: " + firstLines(a.msg),
+			What: "the plan would bring a compile error: " + firstLines(a.msg), Compiler: a.msg,
 			Next: "run the command again with --dry-run to see the planned file"})
 	}
 	if n := len(seen) - len(rs); n > 0 {

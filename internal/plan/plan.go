@@ -24,6 +24,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/tools/go/packages"
 )
 
 // Owner says who may edit a file after it was written.
@@ -115,6 +117,12 @@ type Env struct {
 	AllowDirty bool
 	// AllowIgnored permits writing files that git ignores.
 	AllowIgnored bool
+	// MaxCompileErrors bounds the compile errors that Check lists. Defaults to 30:
+	// one missing import is not to fill the screen.
+	MaxCompileErrors int
+	// Broken is given the packages of a host that the plan would break, with the
+	// plan laid over it. Defaults to nil.
+	Broken func([]*packages.Package)
 }
 
 func (e Env) environ() []string {

@@ -16,6 +16,8 @@ type Refusal struct {
 	Line, Col int    // 0 means none
 	What      string // one sentence
 	Next      string // one command or action that can be pasted; may have several lines
+	// Compiler is what the compiler said, where the plan would bring a compile error.
+	Compiler string
 }
 
 // Error is "path:line:col: what", and Next indented on the lines below.

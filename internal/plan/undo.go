@@ -12,18 +12,36 @@ import (
 // or nothing. An undone run leaves nothing behind that could be undone again.
 func Undo(root string) (Result, error) { return undo(root, disk{}) }
 
-func undo(root string, d disk) (Result, error) {
+// Undoable is what [Undo] would do, to be shown first. It writes nothing.
+func Undoable(root string) (*Plan, error) {
+	dir, err := lastRun(root)
+	if err != nil {
+		return nil, err
+	}
+	return reversed(root, dir)
+}
+
+// lastRun is the directory of the run that Undo takes back.
+func lastRun(root string) (string, error) {
 	if pending, err := Pending(root); err != nil {
-		return Result{}, err
+		return "", err
 	} else if pending {
-		return Result{}, PendingRefusal("lockspire install")
+		return "", PendingRefusal("lockspire install")
 	}
 	ids, err := transactions(root, "undo")
 	if err != nil {
-		return Result{}, fmt.Errorf("look for a run to undo: %w", err)
+		return "", fmt.Errorf("look for a run to undo: %w", err)
 	}
 	if len(ids) == 0 {
-		return Result{}, &Refusal{Exit: 1, What: "there is no run to undo in this module", Next: "git log --stat -- " + stateDir}
+		return "", &Refusal{Exit: 1, What: "there is no run to undo in this module", Next: "git log --stat -- " + stateDir}
+	}
+	return filepath.Join(root, stateDir, "undo", ids[len(ids)-1]), nil
+}
+
+func undo(root string, d disk) (Result, error) {
+	dir, err := lastRun(root)
+	if err != nil {
+		return Result{}, err
 	}
 	l, err := acquire(root, d)
 	if err != nil {
@@ -33,7 +51,6 @@ func undo(root string, d disk) (Result, error) {
 	if _, err := clearAway(root, d); err != nil {
 		return Result{}, err
 	}
-	dir := filepath.Join(root, stateDir, "undo", ids[len(ids)-1])
 	p, err := reversed(root, dir)
 	if err != nil {
 		return Result{}, err

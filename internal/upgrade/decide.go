@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/lockspire/lockspire/internal/manifest"
 	"github.com/lockspire/lockspire/internal/plan"
@@ -17,6 +18,11 @@ type Verdict string
 const (
 	Current  Verdict = "current"  // already as the templates render it
 	Updated  Verdict = "updated"  // unedited, rendered differently now: replaced
+	Merged   Verdict = "merged"   // edited, and its template changed: both changes are in it
+	Conflict Verdict = "conflict" // edited, and its template changed: the changes contradict each other
+	Resolved Verdict = "resolved" // edited, and a person put the new template's changes into it
+	Restored Verdict = "restored" // deleted by the host, and written again as asked
+	Moved    Verdict = "moved"    // not at its place; the host has it elsewhere
 	Added    Verdict = "added"    // new in this version
 	Kept     Verdict = "kept"     // edited, and its template has not changed: left
 	Refused  Verdict = "refused"  // edited, and its template changed too
@@ -32,8 +38,8 @@ const (
 //	equal to the fresh render   any             Current
 //	equal to the last render    changed         Updated
 //	edited                      unchanged       Kept
-//	edited                      changed         Refused, with both diffs
-//	deleted                     any             Deleted
+//	edited                      changed         Refused, with both diffs; with Merge, Merged or Conflict
+//	deleted                     any             Deleted; Restored on demand; Moved where it is elsewhere
 //	not in the manifest         new             Added, or Refused when the path is taken
 //	unedited                    gone            Removed
 //	edited                      gone            Orphaned
@@ -58,7 +64,21 @@ func (w *work) compare(fresh Generation) error {
 			}
 		}
 	}
+	w.unknownPaths("resolved", w.Resolved, func(path string) bool { return w.verdict(path) == Resolved || w.verdict(path) == Refused })
+	w.unknownPaths("restore", w.Restore, func(path string) bool { return w.verdict(path) == Restored })
+	if err := w.tellHooks(fresh); err != nil {
+		return err
+	}
 	return w.migrations(fresh)
+}
+
+func (w *work) verdict(path string) Verdict {
+	for _, o := range w.outcomes {
+		if o.Path == path {
+			return o.Verdict
+		}
+	}
+	return ""
 }
 
 func (w *work) decide(f templates.File) error {
@@ -71,12 +91,12 @@ func (w *work) decide(f templates.File) error {
 	case entry == nil:
 		return w.add(f, disk)
 	case entry.Owner == plan.Host:
-		return w.hostOwned(f, *entry)
+		return w.hostOwned(f, *entry, disk)
+	case disk == nil:
+		return w.missing(f, *entry)
 	}
 	now, next := manifest.Normalized(f.Path, disk), manifest.Normalized(f.Path, f.Content)
 	switch {
-	case disk == nil:
-		w.outcome(f.Path, Deleted, "you deleted it; it stays deleted")
 	case now == next && entry.Normalized == next:
 		w.outcome(f.Path, Current, "")
 	case now == next:
@@ -89,11 +109,43 @@ func (w *work) decide(f templates.File) error {
 		}
 		return w.adopt(f)
 	case entry.Normalized == next:
-		w.outcome(f.Path, Kept, "you edited it and its template has not changed")
+		w.keep(f, disk)
 	default:
-		return w.refuseEdited(f, *entry, disk)
+		return w.bothChanged(f, *entry, disk)
 	}
 	return nil
+}
+
+// keep leaves an edited file whose template is the same.
+func (w *work) keep(f templates.File, disk []byte) {
+	if fixedByGo(f.Content, disk) {
+		w.outcome(f.Path, Kept, "go fix edited it and its template has not changed")
+		return
+	}
+	w.outcome(f.Path, Kept, "you edited it and its template has not changed")
+}
+
+// missing decides about a managed file that is not at its place.
+func (w *work) missing(f templates.File, entry manifest.File) error {
+	if !w.restores(f.Path) {
+		if at := w.elsewhere(f, entry); at != "" {
+			w.outcome(f.Path, Moved, "not at its place; it is at "+at)
+			w.refusals = append(w.refusals, movedRefusal(f.Path, at))
+			return nil
+		}
+		w.outcome(f.Path, Deleted, "you deleted it; it stays deleted")
+		return nil
+	}
+	w.outcome(f.Path, Restored, f.Why)
+	if err := w.change(f.Path, plan.Managed, f.Content, f.Why); err != nil {
+		return err
+	}
+	return w.adopt(f)
+}
+
+// restores reports whether a deleted managed file is to be written again.
+func (w *work) restores(path string) bool {
+	return slices.Contains(w.Restore, "*") || slices.Contains(w.Restore, path)
 }
 
 // add plans a file that this version brings. A path that is taken is never
@@ -120,48 +172,6 @@ func (w *work) add(f templates.File, disk []byte) error {
 // adopt records a fresh render as the last one.
 func (w *work) adopt(f templates.File) error {
 	w.next.Put(manifest.NewFile(f.Path, plan.Owner(f.Owner), f.Template, f.Content))
-	return w.setBase(f.Path, f.Content)
-}
-
-// refuseEdited refuses a file that both sides changed and shows both changes.
-func (w *work) refuseEdited(f templates.File, entry manifest.File, disk []byte) error {
-	outcome := Outcome{Path: f.Path, Verdict: Refused, Why: "you edited it and its template changed"}
-	baseCopy, _, err := plan.ReadHost(w.root, manifest.BasePath(f.Path))
-	if err != nil {
-		return err
-	}
-	what := "you edited this managed file and its template changed as well"
-	next := "keep your edit elsewhere, then: cp " + manifest.BasePath(f.Path) + " " + f.Path + " && lockspire upgrade"
-	if baseCopy != nil && manifest.Normalized(f.Path, baseCopy) == entry.Normalized {
-		outcome.Yours = diff(f.Path, baseCopy, inStyleOf(baseCopy, disk))
-		outcome.Ours = diff(f.Path, baseCopy, inStyleOf(baseCopy, f.Content))
-	} else {
-		what += "; " + manifest.BasePath(f.Path) + " is missing or not the last render, so only the whole difference can be shown"
-		next = "keep your edit elsewhere, then: git rm --cached " + f.Path + " && rm " + f.Path + " && lockspire upgrade"
-		outcome.Whole = diff(f.Path, disk, inStyleOf(disk, f.Content))
-	}
-	w.outcomes = append(w.outcomes, outcome)
-	w.refusals = append(w.refusals, &plan.Refusal{Exit: 1, Path: f.Path, What: what, Next: next})
-	return nil
-}
-
-// hostOwned only speaks: the seam is the host's. Its recorded hash moves on,
-// so that each change of a template is told once.
-func (w *work) hostOwned(f templates.File, entry manifest.File) error {
-	if entry.Normalized == manifest.Normalized(f.Path, f.Content) {
-		return nil
-	}
-	note := Note{Path: f.Path, Text: "the template of this file of yours changed; your file is left as it is"}
-	baseCopy, _, err := plan.ReadHost(w.root, manifest.BasePath(f.Path))
-	if err != nil {
-		return err
-	}
-	if baseCopy != nil && manifest.Normalized(f.Path, baseCopy) == entry.Normalized {
-		note.Diff = diff(f.Path, baseCopy, inStyleOf(baseCopy, f.Content))
-	}
-	w.notes = append(w.notes, note)
-	renewed := manifest.NewFile(f.Path, plan.Host, f.Template, f.Content)
-	w.next.Put(renewed)
 	return w.setBase(f.Path, f.Content)
 }
 
@@ -219,7 +229,7 @@ func (w *work) migrations(fresh Generation) error {
 			w.outcome(m.Path, Current, "was there already; recorded as ours")
 		default:
 			w.outcome(m.Path, Refused, "another migration is where a new one goes")
-			w.refusals = append(w.refusals, &plan.Refusal{Exit: 1, Path: m.Path,
+			w.blockers = append(w.blockers, &plan.Refusal{Exit: 1, Path: m.Path,
 				What: "another migration has the name of the next one", Next: "rename it if it was not applied anywhere yet, then: lockspire upgrade"})
 			continue
 		}

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -9,32 +10,39 @@ import (
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/semver"
 
+	"github.com/lockspire/lockspire/internal/hostrepo"
 	"github.com/lockspire/lockspire/internal/plan"
 )
-
-// runtimeModule is the module that generated code imports.
-const runtimeModule = "github.com/lockspire/lockspire/runtime"
 
 // requireRuntime plans the requirement of the runtime that the new templates
 // need. A host that is ahead, or replaces the module, is left alone.
 func (w *work) requireRuntime(version string) error {
-	if !semver.IsValid(version) {
-		return nil
-	}
 	required, replaced, err := requirement(w.root)
 	if err != nil {
 		return err
 	}
+	enough := semver.IsValid(required) && semver.Compare(required, version) >= 0
 	switch {
-	case replaced:
-	case semver.IsValid(required) && semver.Compare(required, version) >= 0:
+	case replaced && required == "":
+		// The replace directive alone brings nothing into the build.
+		w.plan.Modules = append(w.plan.Modules, plan.Module{Path: hostrepo.RuntimeModule, Version: unpublished, Replaced: true})
+		w.next.Runtime = unpublished
+	case replaced, !semver.IsValid(version):
+	case enough:
 		w.next.Runtime = required
+	case w.NoRuntime:
+		w.blockers = append(w.blockers, &plan.Refusal{Exit: 1, Path: "go.mod",
+			What: fmt.Sprintf("these templates need the runtime at %s, go.mod has %s, and --no-runtime leaves it there", version, cmp.Or(required, "none")),
+			Next: "lockspire upgrade"})
 	default:
-		w.plan.Modules = append(w.plan.Modules, plan.Module{Path: runtimeModule, Version: version})
+		w.plan.Modules = append(w.plan.Modules, plan.Module{Path: hostrepo.RuntimeModule, Version: version})
 		w.next.Runtime = version
 	}
 	return nil
 }
+
+// unpublished is the version in the require line of a module that is replaced.
+const unpublished = "v0.0.0-00010101000000-000000000000"
 
 // requirement reads what the host's go.mod says of the runtime.
 func requirement(root string) (version string, replaced bool, err error) {
@@ -52,10 +60,10 @@ func requirement(root string) (version string, replaced bool, err error) {
 		return "", false, refusal
 	}
 	for _, r := range file.Replace {
-		replaced = replaced || r.Old.Path == runtimeModule
+		replaced = replaced || r.Old.Path == hostrepo.RuntimeModule
 	}
 	for _, r := range file.Require {
-		if r.Mod.Path == runtimeModule {
+		if r.Mod.Path == hostrepo.RuntimeModule {
 			version = r.Mod.Version
 		}
 	}

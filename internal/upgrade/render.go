@@ -25,7 +25,7 @@ func renderTemplates(root string, inputs json.RawMessage, known []manifest.Migra
 	if err != nil {
 		return Generation{}, err
 	}
-	g := Generation{Files: files, Engine: in.Engine}
+	g := Generation{Files: files, Engine: in.Engine, Hooks: templates.Hooks}
 	if !templates.WritesMigrations(in.Migrations) {
 		return g, nil
 	}

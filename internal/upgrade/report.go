@@ -19,6 +19,8 @@ type Outcome struct {
 	// sides changed the file. Whole is the difference between them, for when
 	// the last render is not known.
 	Yours, Ours, Whole string
+	// GoFix says that go fix alone made the edit.
+	GoFix bool
 }
 
 // Note is news about a file of the host that the upgrade does not touch.
@@ -26,16 +28,22 @@ type Note struct {
 	Path, Text string
 	// Diff is what changed in its template; empty when the old text is not kept.
 	Diff string
+	// Hook is the paragraph about something new that the host may use.
+	Hook string
 }
 
 // Report is the result of Run, for people (Write) and for scripts.
 type Report struct {
 	Plan *plan.Plan
+	// Inputs are recorded inputs that change.
+	Inputs []InputChange
 	// Outcomes and Notes are sorted by path.
 	Outcomes []Outcome
 	Notes    []Note
 	// Pending says that the plan changes something.
 	Pending bool
+	// Partial says that what is not refused was to be written.
+	Partial bool
 	// Applied is what was written, nil for nothing.
 	Applied *plan.Result
 }
@@ -60,8 +68,14 @@ func (r *Report) Count(verdicts ...Verdict) int {
 
 // Counts is the line that every report ends with.
 func (r *Report) Counts() string {
-	return fmt.Sprintf("%d updated, %d added, %d removed, %d kept, %d refused, %d deleted by you, 0 conflicts",
-		r.Count(Updated), r.Count(Added), r.Count(Removed), r.Count(Kept, Orphaned), r.Count(Refused), r.Count(Deleted))
+	conflicts := r.Count(Conflict)
+	word := "conflicts"
+	if conflicts == 1 {
+		word = "conflict"
+	}
+	return fmt.Sprintf("%d updated, %d added, %d removed, %d kept, %d refused, %d deleted by you, %d %s",
+		r.Count(Updated, Merged), r.Count(Added, Restored), r.Count(Removed), r.Count(Kept, Orphaned, Resolved),
+		r.Count(Refused, Moved), r.Count(Deleted), conflicts, word)
 }
 
 // Write prints each file that is not simply current, the changes of files that
@@ -77,6 +91,9 @@ func (r *Report) Write(out io.Writer) error {
 		if o.Verdict != Current || o.Why != "" {
 			p.line("%s", strings.TrimRight(fmt.Sprintf("%-8s  %-*s  %s", o.Verdict, width, o.Path, o.Why), " "))
 		}
+	}
+	for _, c := range r.Inputs {
+		p.line("input     %s: %s -> %s  (%s)", c.Key, orNone(c.Old), orNone(c.New), c.Why)
 	}
 	for _, m := range r.Plan.Modules {
 		p.line("require   %s %s", m.Path, m.Version)
@@ -95,6 +112,9 @@ func (r *Report) Write(out io.Writer) error {
 	for _, n := range r.Notes {
 		p.line("")
 		p.line("note: %s: %s", n.Path, n.Text)
+		if n.Hook != "" {
+			p.line("%s", n.Hook)
+		}
 		p.block("What changed in its template", n.Diff)
 	}
 	for _, warning := range r.Plan.Warnings {
@@ -104,6 +124,13 @@ func (r *Report) Write(out io.Writer) error {
 		p.line("%d. %s", i+1, todo)
 	}
 	return p.err
+}
+
+func orNone(value string) string {
+	if value == "" {
+		return "(none)"
+	}
+	return value
 }
 
 // worthReading leaves out what only repeats other lines: base copies, sums and

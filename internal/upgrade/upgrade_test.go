@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lockspire/lockspire/internal/hostrepo"
 	"github.com/lockspire/lockspire/internal/manifest"
 	"github.com/lockspire/lockspire/internal/plan"
 )
@@ -132,11 +133,12 @@ func TestRuntimeRequirement(t *testing.T) {
 		modules              int
 		runtime              string
 	}{
-		{"older", "require " + runtimeModule + " v1.0.0\n", "v1.2.0", 1, "v1.2.0"},
-		{"same", "require " + runtimeModule + " v1.2.0\n", "v1.2.0", 0, "v1.2.0"},
-		{"ahead", "require " + runtimeModule + " v1.3.0\n", "v1.2.0", 0, "v1.3.0"},
-		{"replaced", "require " + runtimeModule + " v0.0.0-00010101000000-000000000000\n\nreplace " + runtimeModule + " => ../runtime\n", "v1.2.0", 0, "v1.0.0"},
-		{"development build", "require " + runtimeModule + " v1.0.0\n", "", 0, "v1.0.0"},
+		{"older", "require " + hostrepo.RuntimeModule + " v1.0.0\n", "v1.2.0", 1, "v1.2.0"},
+		{"same", "require " + hostrepo.RuntimeModule + " v1.2.0\n", "v1.2.0", 0, "v1.2.0"},
+		{"ahead", "require " + hostrepo.RuntimeModule + " v1.3.0\n", "v1.2.0", 0, "v1.3.0"},
+		{"replaced and not required", "replace " + hostrepo.RuntimeModule + " => ../runtime\n", "", 1, unpublished},
+		{"replaced", "require " + hostrepo.RuntimeModule + " v0.0.0-00010101000000-000000000000\n\nreplace " + hostrepo.RuntimeModule + " => ../runtime\n", "v1.2.0", 0, "v1.0.0"},
+		{"development build", "require " + hostrepo.RuntimeModule + " v1.0.0\n", "", 0, "v1.0.0"},
 		{"not required", "", "v1.2.0", 1, "v1.2.0"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
