@@ -64,7 +64,10 @@ func (w *work) compare(fresh Generation) error {
 			}
 		}
 	}
-	w.unknownPaths("resolved", w.Resolved, func(path string) bool { return w.verdict(path) == Resolved || w.verdict(path) == Refused })
+	w.unknownPaths("resolved", w.Resolved, func(path string) bool {
+		// A file that holds exactly the new render, or is kept already, is resolved as well.
+		return slices.Contains([]Verdict{Resolved, Refused, Current, Kept}, w.verdict(path))
+	})
 	w.unknownPaths("restore", w.Restore, func(path string) bool { return w.verdict(path) == Restored })
 	if err := w.tellHooks(fresh); err != nil {
 		return err

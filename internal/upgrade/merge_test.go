@@ -111,6 +111,11 @@ func TestU06ConflictLeavesTheFileAndIsResolvedByAPerson(t *testing.T) {
 		t.Error("the conflicts are still there")
 	}
 	settled(t, root, next)
+
+	// So is a file that took the new render as it is, or is said to be twice.
+	if _, err := run(t, root, next, func(o *Options) { o.Resolved = []string{mount, extra} }); err != nil {
+		t.Errorf("resolved again: %v", err)
+	}
 }
 
 func TestU06ResolvedNamesAFileThatNeedsIt(t *testing.T) {
