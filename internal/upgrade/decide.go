@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/lockspire/lockspire/internal/manifest"
 	"github.com/lockspire/lockspire/internal/plan"
@@ -205,6 +206,9 @@ func (w *work) retire(entry manifest.File) error {
 // migrations adds the schema versions that the host does not have yet. What
 // was generated before is never written again, not even when it is gone.
 func (w *work) migrations(fresh Generation) error {
+	if err := w.twiceMigrated(); err != nil {
+		return err
+	}
 	type version struct {
 		number int
 		engine string
@@ -237,6 +241,30 @@ func (w *work) migrations(fresh Generation) error {
 			continue
 		}
 		w.next.Migrations = append(w.next.Migrations, manifest.NewMigration(m.Version, engine, m.Path, m.Content))
+	}
+	return nil
+}
+
+// twiceMigrated refuses a schema version that two branches brought in under
+// numbers of their own: the second would fail, wherever the first was applied.
+func (w *work) twiceMigrated() error {
+	first := map[string]string{}
+	for _, m := range w.old.Migrations {
+		disk, _, err := plan.ReadHost(w.root, m.Path)
+		if err != nil {
+			return err
+		}
+		if disk == nil {
+			continue
+		}
+		key := fmt.Sprint(m.Version, m.Engine, path.Dir(m.Path), strings.TrimLeft(path.Base(m.Path), "0123456789"))
+		if other := first[key]; other != "" {
+			w.blockers = append(w.blockers, &plan.Refusal{Exit: 1, Path: m.Path,
+				What: fmt.Sprintf("brings schema version %d, and %s does so already: two branches each got one", m.Version, other),
+				Next: "git rm " + m.Path + "    # the one that was applied nowhere; then lockspire upgrade --repair-manifest"})
+			continue
+		}
+		first[key] = m.Path
 	}
 	return nil
 }

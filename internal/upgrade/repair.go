@@ -186,6 +186,11 @@ func (w *work) repairMigrations(sides []*manifest.Manifest, fresh Generation) er
 	have := map[int]bool{}
 	for _, side := range sides {
 		for _, m := range side.Migrations {
+			if disk, _, err := plan.ReadHost(w.root, m.Path); err != nil {
+				return err
+			} else if disk == nil && len(sides) > 1 && w.numbered(m.Path) {
+				continue // the other branch has it under another number
+			}
 			if !listed[m.Path] {
 				listed[m.Path] = true
 				have[m.Version] = true
@@ -207,6 +212,12 @@ func (w *work) repairMigrations(sides []*manifest.Manifest, fresh Generation) er
 		}
 	}
 	return nil
+}
+
+// numbered reports whether the file is there under another number.
+func (w *work) numbered(name string) bool {
+	found, err := w.numberedLike(name)
+	return err == nil && found != ""
 }
 
 func (w *work) numberedLike(name string) (string, error) {
