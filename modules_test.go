@@ -19,13 +19,14 @@ const modulePath = "github.com/lockspire/lockspire"
 // modules is every go.mod of the repository with the go line it must have.
 // The runtime's is go-jose's floor, since it becomes the floor of every host.
 var modules = map[string]string{
-	".":                   "1.26.0",
-	"runtime":             "1.24.0",
-	"runtime/dbtest":      "1.26.0",
-	"bench":               "1.26.0",
-	"e2e":                 "1.26.0",
-	"examples/sigra-host": "1.26.0",
-	"migrationtest":       "1.26.0",
+	".":                           "1.26.0",
+	"runtime":                     "1.24.0",
+	"runtime/dbtest":              "1.26.0",
+	"bench":                       "1.26.0",
+	"e2e":                         "1.26.0",
+	"examples/sigra-host":         "1.26.0",
+	"internal/verify/sarifschema": "1.26.0",
+	"migrationtest":               "1.26.0",
 }
 
 func TestEveryModuleIsListedWithItsGoLine(t *testing.T) {

@@ -112,9 +112,9 @@ func (x *execution) faults() []string {
 		switch {
 		case x.pending() && !x.readsOnly():
 			// It finished the run that a kill interrupted, whatever became of its own.
-		case x.exit != 0 && !x.mayLeave(path):
+		case x.exit != 0 && !x.mayLeave(path) && !x.isOutput(path):
 			fault("A0", "it exits with %d and changes %s", x.exit, path)
-		case x.readsOnly():
+		case x.readsOnly() && !x.isOutput(path):
 			fault("A1", "it only reads, and changes %s", path)
 		}
 	}
@@ -174,7 +174,26 @@ func (x *execution) repeatable() bool {
 
 // mayLeave names what a run that fails may write: what it was asked to.
 func (x *execution) mayLeave(path string) bool {
-	return x.has("--partial") || x.has("--merge") && strings.Contains(path, ".lockspire/conflicts")
+	// verify --fix reports what is left when the fixes are made: an error there does not take them back.
+	fixed := x.has("--fix") && x.exit == exitFindings && strings.Contains("\n"+x.stderr, "\nfixed: ")
+	return fixed || x.has("--partial") || x.has("--merge") && strings.Contains(path, ".lockspire/conflicts")
+}
+
+// isOutput reports whether path is, or lies on the way to, a file that the caller named for a report of verify.
+func (x *execution) isOutput(path string) bool {
+	if verb, _, _ := strings.Cut(x.verb(), " "); verb != "verify" {
+		return false
+	}
+	var names []string
+	for i, arg := range x.args {
+		if _, file, ok := strings.Cut(arg, "="); ok && i > 0 && x.args[i-1] == "--format" {
+			names = append(names, file)
+		}
+		if arg == "--baseline" && x.has("--write-baseline") && i+1 < len(x.args) {
+			names = append(names, x.args[i+1])
+		}
+	}
+	return slices.ContainsFunc(names, func(name string) bool { return filepath.Base(name) == filepath.Base(path) || path == filepath.Dir(name) })
 }
 
 // pending reports whether a killed run had left its journal.
@@ -189,8 +208,7 @@ func (x *execution) pending() bool {
 
 // wrongStreams is A4: a result that a program reads is whole, and errors are not among the results.
 func (x *execution) wrongStreams() string {
-	format := strings.Join(x.args, " ")
-	if x.has("--json") || strings.Contains(format, "--format json") || strings.Contains(format, "--format=json") {
+	if x.has("--json") || strings.Contains(strings.Join(x.args, " ")+" ", "--format json ") || x.has("--format=json") {
 		stopped := x.stdout == "" && (x.exit == exitUsage || x.exit == exitEnvironment && strings.Contains(x.stderr, "interrupted"))
 		if !stopped && !json.Valid([]byte(x.stdout)) {
 			return "stdout is not one JSON value:\n" + x.stdout

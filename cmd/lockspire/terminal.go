@@ -12,7 +12,7 @@ package main
 //   - Colour and the progress line appear only on a terminal, and colour only
 //     when NO_COLOR is empty and TERM is not "dumb". Progress waits a second.
 //   - --json prints one JSON value on stdout, also when there is nothing to
-//     list and when the command failed.
+//     list and when the command failed; so do the formats of verify.
 //   - No connection string, password or secret is printed: everything that
 //     goes to stderr passes through redact. The one exception is a new
 //     secret of a client, once, on stdout.
@@ -37,6 +37,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/lockspire/lockspire/internal/plan"
+	"github.com/lockspire/lockspire/internal/verify"
 )
 
 type terminal struct {
@@ -150,24 +151,48 @@ func (t *terminal) failure(cmd *cobra.Command, err error) {
 		t.warnf("error: %s\n\nUsage: %s\n       %s --help", visibleLines(wrong.what), useLine(wrong.command), wrong.command.CommandPath())
 		return
 	}
-	refusals, ok := plan.AsRefusals(err)
-	if !ok {
-		refusals = plan.Refusals{{Exit: exitEnvironment, What: err.Error()}}
-	}
+	refusals := t.refusals(err)
 	for _, r := range refusals {
 		t.warnf("error: %s", visibleLines(r.Error()))
 	}
-	if wantsJSON(cmd) {
-		t.jsonFailure(refusals)
+	if format := resultFormat(cmd); format != "" {
+		cli, _ := versions()
+		if err := verify.WriteFailure(t.out, format, cli, refusals); err != nil {
+			t.warnf("error: stdout: %v", err)
+		}
 	}
 }
 
-func wantsJSON(cmd *cobra.Command) bool {
-	if asked, err := cmd.Flags().GetBool("json"); err == nil && asked {
-		return true
+// refusals are the reasons in err, without secrets.
+func (t *terminal) refusals(err error) plan.Refusals {
+	found, ok := plan.AsRefusals(err)
+	if !ok {
+		found = plan.Refusals{{Exit: exitEnvironment, What: err.Error()}}
 	}
-	format, err := cmd.Flags().GetString("format")
-	return err == nil && format == "json"
+	var out plan.Refusals
+	for _, r := range found {
+		clean := *r
+		clean.What, clean.Next = t.secrets.redact(r.What), t.secrets.redact(r.Next)
+		out = append(out, &clean)
+	}
+	return out
+}
+
+// resultFormat is the format in which a program reads stdout, "" when a person does.
+func resultFormat(cmd *cobra.Command) string {
+	if asked, err := cmd.Flags().GetBool("json"); err == nil && asked {
+		return verify.FormatJSON
+	}
+	formats, err := cmd.Flags().GetStringArray("format")
+	if err != nil {
+		return ""
+	}
+	for _, format := range formats {
+		if !strings.Contains(format, "=") {
+			return format
+		}
+	}
+	return ""
 }
 
 // useLine is how a command is called.
@@ -176,23 +201,6 @@ func useLine(cmd *cobra.Command) string {
 		return cmd.CommandPath() + " <command>"
 	}
 	return cmd.UseLine()
-}
-
-func (t *terminal) jsonFailure(refusals plan.Refusals) {
-	type fault struct {
-		Path string `json:"path,omitempty"`
-		Line int    `json:"line,omitempty"`
-		Col  int    `json:"col,omitempty"`
-		What string `json:"what"`
-		Next string `json:"next,omitempty"`
-	}
-	faults := []fault{}
-	for _, r := range refusals {
-		faults = append(faults, fault{r.Path, r.Line, r.Col, t.secrets.redact(r.What), t.secrets.redact(r.Next)})
-	}
-	if err := t.json(map[string]any{"errors": faults, "exit": refusals.ExitCode()}); err != nil {
-		t.warnf("error: stdout: %v", err)
-	}
 }
 
 // visibleLines is visible for text of several lines.

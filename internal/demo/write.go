@@ -177,7 +177,7 @@ func (d *demo) fillIn(context.Context) error {
 // seams are filled in.
 func (d *demo) verify(ctx context.Context) error {
 	report, err := verify.Run(ctx, verify.Options{Dir: d.hostDir, Env: d.environment()})
-	if err != nil || report.ExitCode() == 0 {
+	if err != nil || report.ExitCode(verify.Error, false) == 0 {
 		return err
 	}
 	var text bytes.Buffer

@@ -41,6 +41,7 @@ var managedEdited = &Rule{
 				f := p.report(p.manifestLine(file.Path), "the managed file %s is missing", file.Path)
 				f.Severity = p.weight(file.Path)
 				f.Fix = "lockspire install    # writes it again"
+				f.Edits = p.restore(file)
 			case err != nil:
 				p.unproven(p.manifestLine(file.Path), "the managed file %s cannot be read: %v", file.Path, err)
 			case manifest.Normalized(file.Path, data) != file.Normalized:

@@ -1,12 +1,13 @@
 package verify
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/lockspire/lockspire/internal/hostrepo"
+	"github.com/lockspire/lockspire/internal/plan"
 )
 
 // Report is the outcome of a run.
@@ -14,33 +15,54 @@ type Report struct {
 	Module     string
 	Go         string // the go command that loaded the host
 	Packages   int
-	Findings   []Finding // in the order of the tree, suppressed ones included
+	Findings   []Finding // in the order of the tree, accepted ones included
 	LoadErrors []hostrepo.LoadError
 	Notes      []string
+	Tool       string // version of the command, "" for a development build
+	Dir        string // of the module in its git repository, "" at the top
 
-	root string
+	root     string
+	environ  []string       // for the go command in this host
+	baseline *plan.Baseline // the errors that it has
 }
 
-// Formats that Write knows.
+// The formats of a report.
 const (
-	FormatText = "text"
-	FormatJSON = "json"
+	FormatText   = "text"
+	FormatJSON   = "json"
+	FormatSARIF  = "sarif"
+	FormatGitHub = "github"
 )
 
-// Count returns how many findings of a severity were not suppressed.
+// Formats are the names that Write knows.
+var Formats = []string{FormatText, FormatJSON, FormatSARIF, FormatGitHub}
+
+// Count returns how many findings of a severity are open.
 func (r Report) Count(s Severity) int {
 	n := 0
 	for _, f := range r.Findings {
-		if f.Severity == s && f.Suppressed == "" {
+		if f.Severity == s && f.Open() {
 			n++
 		}
 	}
 	return n
 }
 
-// ExitCode is 1 when an error was found and not suppressed, else 0. What is unproven is no error.
-func (r Report) ExitCode() int {
-	if r.Count(Error) > 0 {
+// ExitCode is 1 when something is open that is at least as grave as failOn, which is Error, Warning or Info, and with
+// strict when something is unproven. Else it is 0.
+func (r Report) ExitCode(failOn Severity, strict bool) int {
+	for _, s := range severities {
+		if s == Unproven {
+			break
+		}
+		if r.Count(s) > 0 {
+			return 1
+		}
+		if s == failOn {
+			break
+		}
+	}
+	if strict && r.Count(Unproven) > 0 {
 		return 1
 	}
 	return 0
@@ -53,8 +75,32 @@ func (r Report) Write(w io.Writer, format string) error {
 		return r.text(w)
 	case FormatJSON:
 		return r.json(w)
+	case FormatSARIF:
+		return r.sarif(w)
+	case FormatGitHub:
+		return r.github(w)
 	}
-	return fmt.Errorf("unknown format %q: it is {text | json}", format)
+	return unknownFormat(format)
+}
+
+// WriteFailure prints, in a format that a program reads, that there is no report and why. Text has none: the reasons
+// are on stderr.
+func WriteFailure(w io.Writer, format, tool string, why plan.Refusals) error {
+	switch format {
+	case FormatText, "":
+		return nil
+	case FormatJSON:
+		return jsonFailure(w, why)
+	case FormatSARIF:
+		return sarifFailure(w, release(tool), why)
+	case FormatGitHub:
+		return githubFailure(w, why)
+	}
+	return unknownFormat(format)
+}
+
+func unknownFormat(format string) error {
+	return fmt.Errorf("unknown format %q: it is {%s}", format, strings.Join(Formats, " | "))
 }
 
 // text prints one finding per block: "file:line:col: severity: message [ID]", related positions and the fix below it
@@ -62,7 +108,7 @@ func (r Report) Write(w io.Writer, format string) error {
 func (r Report) text(w io.Writer) error {
 	var b strings.Builder
 	for _, f := range r.Findings {
-		if f.Suppressed != "" {
+		if !f.Open() {
 			continue
 		}
 		fmt.Fprintf(&b, "%s: %s: %s [%s]\n", place(f.Position), f.Severity, f.Message, f.Rule)
@@ -71,6 +117,9 @@ func (r Report) text(w io.Writer) error {
 		}
 		if f.Fix != "" {
 			fmt.Fprintf(&b, "\tfix: %s\n", strings.ReplaceAll(f.Fix, "\n", "\n\t     "))
+		}
+		if len(f.Edits) > 0 {
+			b.WriteString("\tlockspire verify --fix does it\n")
 		}
 	}
 	if b.Len() > 0 {
@@ -91,6 +140,7 @@ func place(p hostrepo.Position) string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
 }
 
+// summary ends with the count of suppressed errors whatever it is: a reviewer sees that it grew without a search.
 func (r Report) summary() string {
 	parts := []string{plural(r.Packages, "package") + " checked"}
 	for _, s := range []Severity{Error, Warning, Info} {
@@ -102,22 +152,31 @@ func (r Report) summary() string {
 	if n := r.Count(Unproven); n > 0 {
 		parts = append(parts, fmt.Sprintf("%d unproven", n))
 	}
-	suppressed := 0
-	for _, f := range r.Findings {
-		if f.Suppressed != "" && f.Severity == Error {
-			suppressed++
-		}
-	}
-	if suppressed > 0 {
-		parts = append(parts, plural(suppressed, "error")+" suppressed")
-	}
-	if len(r.Findings) == 0 {
+	if !slices.ContainsFunc(r.Findings, Finding.Open) {
 		parts = append(parts, "nothing found")
 	}
 	if n := len(r.LoadErrors); n > 0 {
-		parts = append(parts, fmt.Sprintf("%s of the host itself (the first: %s: %s)", plural(n, "load error"), place(r.LoadErrors[0].Position), firstLine(r.LoadErrors[0].Msg)))
+		parts = append(parts, fmt.Sprintf("%s of the host itself (the first: %s)", plural(n, "load error"), describeError(&r.LoadErrors[0])))
 	}
-	return strings.Join(parts, ", ")
+	known, suppressed := r.accepted()
+	if known > 0 {
+		parts = append(parts, plural(known, "known error")+" in the baseline")
+	}
+	return strings.Join(append(parts, plural(suppressed, "error")+" suppressed"), ", ")
+}
+
+// accepted counts the errors that the baseline lists and those that comments suppress.
+func (r Report) accepted() (known, suppressed int) {
+	for _, f := range r.Findings {
+		switch {
+		case f.Severity != Error:
+		case f.Suppressed != "":
+			suppressed++
+		case f.Known != "":
+			known++
+		}
+	}
+	return known, suppressed
 }
 
 func plural(n int, word string) string {
@@ -130,75 +189,4 @@ func plural(n int, word string) string {
 func firstLine(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line
-}
-
-// The JSON form. Names and meaning are kept once released; new members may come.
-type jsonReport struct {
-	Schema     int           `json:"schema"`
-	Module     string        `json:"module"`
-	Go         string        `json:"go"`
-	Packages   int           `json:"packages"`
-	Findings   []jsonFinding `json:"findings"`
-	LoadErrors []jsonError   `json:"load_errors"`
-	Summary    jsonSummary   `json:"summary"`
-}
-
-type jsonFinding struct {
-	Rule       string        `json:"rule"`
-	Name       string        `json:"name"`
-	Severity   Severity      `json:"severity"`
-	Message    string        `json:"message"`
-	File       string        `json:"file"`
-	Line       int           `json:"line"`
-	Col        int           `json:"col"`
-	Fix        string        `json:"fix,omitempty"`
-	Related    []jsonRelated `json:"related,omitempty"`
-	Suppressed bool          `json:"suppressed"`
-	Reason     string        `json:"reason,omitempty"`
-}
-
-type jsonRelated struct {
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-	Col     int    `json:"col"`
-	Message string `json:"message"`
-}
-
-type jsonError struct {
-	File    string `json:"file"`
-	Line    int    `json:"line"`
-	Col     int    `json:"col"`
-	Kind    string `json:"kind"`
-	Message string `json:"message"`
-}
-
-type jsonSummary struct {
-	Errors   int `json:"errors"`
-	Warnings int `json:"warnings"`
-	Infos    int `json:"infos"`
-	Unproven int `json:"unproven"`
-}
-
-func (r Report) json(w io.Writer) error {
-	out := jsonReport{
-		Schema: 1, Module: r.Module, Go: r.Go, Packages: r.Packages, Findings: []jsonFinding{}, LoadErrors: []jsonError{},
-		Summary: jsonSummary{r.Count(Error), r.Count(Warning), r.Count(Info), r.Count(Unproven)},
-	}
-	for _, f := range r.Findings {
-		j := jsonFinding{
-			Rule: f.Rule, Name: Lookup(f.Rule).Name, Severity: f.Severity, Message: f.Message, File: f.File, Line: f.Line, Col: f.Col,
-			Fix: f.Fix, Suppressed: f.Suppressed != "", Reason: f.Suppressed,
-		}
-		for _, rel := range f.Related {
-			j.Related = append(j.Related, jsonRelated{rel.File, rel.Line, rel.Col, rel.Message})
-		}
-		out.Findings = append(out.Findings, j)
-	}
-	for _, e := range r.LoadErrors {
-		out.LoadErrors = append(out.LoadErrors, jsonError{e.File, e.Line, e.Col, e.Kind, e.Msg})
-	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(out)
 }

@@ -25,7 +25,7 @@ func example() Report {
 	r := Report{Module: "example.com/host", Go: "go1.26.0", Packages: 3, Findings: []Finding{
 		{Rule: "LS203", Severity: Error, Message: "the operator guard lets every request through", Position: at("b.go", 9, 2), Fix: "check first"},
 		{Rule: "LS101", Severity: Error, Message: "nothing calls <Mount>", Position: at("a.go", 4, 2), Fix: "one\ntwo",
-			Related: []Related{{at("a.go", 7, 1), "the call belongs here"}}},
+			Related: []Related{{Position: at("a.go", 7, 1), Message: "the call belongs here"}}},
 		{Rule: "LS103", Severity: Unproven, Message: "not decided", Position: at("a.go", 4, 1)},
 		{Rule: "LS201", Severity: Error, Message: "accepted", Position: at("c.go", 1, 1), Suppressed: "a reason"},
 	}, LoadErrors: []hostrepo.LoadError{{Position: at("x.go", 1, 2), Kind: "type", Msg: "undefined: y\nmore"}}}
@@ -46,7 +46,7 @@ a.go:4:2: error: nothing calls <Mount> [LS101]
 b.go:9:2: error: the operator guard lets every request through [LS203]
 	fix: check first
 
-3 packages checked, 2 errors, 1 unproven, 1 error suppressed, 1 load error of the host itself (the first: x.go:1:2: undefined: y)
+3 packages checked, 2 errors, 1 unproven, 1 load error of the host itself (the first: x.go:1:2: undefined: y), 1 error suppressed
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
@@ -69,7 +69,9 @@ func TestA4JSONReportIsValidWithNoFindings(t *testing.T) {
     "errors": 0,
     "warnings": 0,
     "infos": 0,
-    "unproven": 0
+    "unproven": 0,
+    "known_errors": 0,
+    "suppressed_errors": 0
   }
 }
 `
@@ -87,10 +89,10 @@ func TestV82JSONReportCarriesSuppressedFindings(t *testing.T) {
 	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Findings) != 4 || got.Summary != (jsonSummary{Errors: 2, Unproven: 1}) {
+	if len(got.Findings) != 4 || got.Summary != (jsonSummary{Errors: 2, Unproven: 1, SuppressedErrors: 1}) {
 		t.Errorf("%d findings, summary %+v", len(got.Findings), got.Summary)
 	}
-	if last := got.Findings[3]; !last.Suppressed || last.Reason != "a reason" || last.Name != "resolver-stub" {
+	if last := got.Findings[3]; !last.Suppressed || last.SuppressedBy != "comment" || last.Reason != "a reason" || last.Name != "resolver-stub" {
 		t.Errorf("suppressed finding: %+v", last)
 	}
 	if first := got.Findings[1]; len(first.Related) != 1 || first.Related[0].Line != 7 || first.Message != "nothing calls <Mount>" {
@@ -98,18 +100,48 @@ func TestV82JSONReportCarriesSuppressedFindings(t *testing.T) {
 	}
 }
 
-func TestV87ExitCode(t *testing.T) {
+func TestV87ExitCodeFollowsTheFilter(t *testing.T) {
+	unproven, info, warning, failing := Finding{Severity: Unproven}, Finding{Severity: Info}, Finding{Severity: Warning}, Finding{Severity: Error}
+	suppressed, known := Finding{Severity: Error, Suppressed: "r"}, Finding{Severity: Error, Known: "r"}
 	for _, tt := range []struct {
 		findings []Finding
+		failOn   Severity
+		strict   bool
 		want     int
 	}{
-		{nil, 0},
-		{[]Finding{{Severity: Unproven}, {Severity: Warning}, {Severity: Info}}, 0},
-		{[]Finding{{Severity: Error, Suppressed: "r"}}, 0},
-		{[]Finding{{Severity: Warning}, {Severity: Error}}, 1},
+		{nil, Error, false, 0},
+		{nil, Info, true, 0},
+		{[]Finding{unproven, warning, info}, Error, false, 0},
+		{[]Finding{warning, failing}, Error, false, 1},
+		{[]Finding{suppressed, known}, Info, true, 0},
+		{[]Finding{warning}, Warning, false, 1},
+		{[]Finding{failing}, Warning, false, 1},
+		{[]Finding{info}, Warning, false, 0},
+		{[]Finding{info}, Info, false, 1},
+		{[]Finding{unproven}, Info, false, 0},
+		{[]Finding{unproven}, Error, true, 1},
+		{[]Finding{warning}, Error, true, 0},
+		{[]Finding{{Severity: Unproven, Suppressed: "r"}}, Error, true, 0},
 	} {
-		if got := (Report{Findings: tt.findings}).ExitCode(); got != tt.want {
-			t.Errorf("%v: exit %d, want %d", tt.findings, got, tt.want)
+		if got := (Report{Findings: tt.findings}).ExitCode(tt.failOn, tt.strict); got != tt.want {
+			t.Errorf("%v, fail on %s, strict %v: exit %d, want %d", tt.findings, tt.failOn, tt.strict, got, tt.want)
+		}
+	}
+}
+
+func TestV84TextAlwaysEndsWithTheCountOfSuppressedErrors(t *testing.T) {
+	for want, r := range map[string]Report{
+		"0 errors suppressed\n":                               {Packages: 1},
+		"0 errors suppressed\n\n":                             {Findings: []Finding{{Rule: "LS101", Severity: Warning, Suppressed: "r"}}},
+		"2 errors suppressed\n":                               {Findings: []Finding{{Rule: "LS203", Severity: Error, Suppressed: "r"}, {Rule: "LS203", Severity: Error, Suppressed: "r"}}},
+		"1 known error in the baseline, 1 error suppressed\n": {Findings: []Finding{{Rule: "LS203", Severity: Error, Suppressed: "r"}, {Rule: "LS203", Severity: Error, Known: "r"}}},
+	} {
+		var b bytes.Buffer
+		if err := r.Write(&b, FormatText); err != nil {
+			t.Fatal(err)
+		}
+		if want = strings.TrimRight(want, "\n") + "\n"; !strings.HasSuffix(b.String(), ", "+want) {
+			t.Errorf("got %q, want it to end with %q", b.String(), want)
 		}
 	}
 }

@@ -104,13 +104,26 @@ type Finding struct {
 	hostrepo.Position
 	Fix        string // one line: what to change, or the command to run
 	Related    []Related
-	Suppressed string // the reason, when the host accepted this finding
+	Suppressed string // the reason, when the host accepted this finding in a comment
+	Known      string // the reason, or a word for none, when the baseline lists this finding
+
+	// Fingerprint is the same as long as rule, enclosing declaration and text of the line are. Run sets it.
+	Fingerprint string
+	// Edits fix the finding, all of them together, and are safe to make unseen. Most findings have none.
+	Edits []Edit
+
+	column int // of the position in characters; 0 where the line was not read
 }
+
+// Open reports whether the finding counts: neither a comment nor the baseline accepts it.
+func (f Finding) Open() bool { return f.Suppressed == "" && f.Known == "" }
 
 // Related is a second place that explains a finding.
 type Related struct {
 	hostrepo.Position
 	Message string
+
+	column int
 }
 
 // pass is one rule's run over one host.
@@ -138,7 +151,7 @@ func (p *pass) pos(at token.Pos) hostrepo.Position { return p.repo.Position(at) 
 
 func (f *Finding) related(at hostrepo.Position, format string, args ...any) *Finding {
 	if at.File != "" {
-		f.Related = append(f.Related, Related{at, fmt.Sprintf(format, args...)})
+		f.Related = append(f.Related, Related{Position: at, Message: fmt.Sprintf(format, args...)})
 	}
 	return f
 }

@@ -25,6 +25,7 @@ type Options struct {
 	Env        []string          // defaults to os.Environ()
 	Overlay    map[string][]byte // contents that stand in for Go files, by absolute path
 	CLIVersion string            // version of this command, "" or "dev" for a development build
+	NoSuppress bool              // //lockspire:ignore comments accept nothing
 }
 
 // Run checks the host around Options.Dir. The error is a plan.Refusals when the host cannot be loaded or an interrupted
@@ -51,9 +52,13 @@ func Run(ctx context.Context, opts Options) (Report, error) {
 	}
 	r := Report{
 		Module: repo.ModulePath, Go: repo.GoVersion, Packages: len(repo.Packages),
-		Notes: repo.Notes, LoadErrors: repo.Errors, root: repo.ModuleRoot,
+		Notes: repo.Notes, LoadErrors: repo.Errors, Tool: release(opts.CLIVersion), Dir: belowGit(repo.ModuleRoot), root: repo.ModuleRoot,
+		environ: repo.Env, baseline: plan.NewBaseline(repo.ModuleRoot, repo.Packages),
 	}
 	for _, rule := range Rules {
+		if err := ctx.Err(); err != nil {
+			return Report{}, err
+		}
 		if rule.run == nil {
 			continue
 		}
@@ -61,8 +66,13 @@ func Run(ctx context.Context, opts Options) (Report, error) {
 		rule.run(p)
 		r.Findings = append(r.Findings, p.findings...)
 	}
-	r.Findings = append(r.Findings, suppress(h, r.Findings)...)
+	src := newSources(repo.ModuleRoot, opts.Overlay)
+	lines := outline(repo, src)
+	if !opts.NoSuppress {
+		r.Findings = append(r.Findings, suppress(h, lines, r.Findings)...)
+	}
 	r.sort()
+	r.identify(lines, src)
 	return r, nil
 }
 
