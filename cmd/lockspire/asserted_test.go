@@ -193,7 +193,9 @@ func (x *execution) isOutput(path string) bool {
 			names = append(names, x.args[i+1])
 		}
 	}
-	return slices.ContainsFunc(names, func(name string) bool { return filepath.Base(name) == filepath.Base(path) || path == filepath.Dir(name) })
+	return slices.ContainsFunc(names, func(name string) bool {
+		return filepath.Base(name) == filepath.Base(path) || path == filepath.Dir(name)
+	})
 }
 
 // pending reports whether a killed run had left its journal.
