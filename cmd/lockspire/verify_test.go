@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,22 +38,50 @@ func TestV87WrongCommandLinesOfVerify(t *testing.T) {
 	}
 }
 
-// An interrupted run says nothing on stdout and leaves no file, whatever the format.
+// An interrupted run says nothing on stdout and leaves no file, whatever the format. The process is a real one, stopped
+// while its go command is at work.
 func TestV05InterruptedVerifyPrintsNothing(t *testing.T) {
-	dir := t.TempDir()
-	for name, text := range map[string]string{"go.mod": "module example.com/host\n\ngo 1.25.0\n", "main.go": "package main\n\nfunc main() {}\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+	command, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, bin := t.TempDir(), t.TempDir()
+	started := filepath.Join(bin, "started")
+	for name, text := range map[string]string{
+		filepath.Join(dir, "go.mod"):  "module example.com/host\n\ngo 1.25.0\n",
+		filepath.Join(dir, "main.go"): "package main\n\nfunc main() {}\n",
+		filepath.Join(bin, "go"):      "#!/bin/sh\n: >" + started + "\nexec sleep 60\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o777); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Chdir(dir)
-	ctx, interrupt := context.WithCancel(t.Context())
-	time.AfterFunc(time.Millisecond, interrupt)
-	exit, stdout, stderr := inProcess(ctx, "verify", "--format", "json", "--format", "sarif=out.sarif")
-	if exit != exitEnvironment || stdout != "" || stderr != "interrupted\n" {
-		t.Errorf("exit %d, stdout %q, stderr %q", exit, stdout, stderr)
+	cmd := exec.Command(command, "verify", "--format", "json", "--format", "sarif=out.sarif")
+	cmd.Args[0] = "lockspire"
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "GOWORK=off", reportEnv+"=")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	begin := time.Now()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := os.Stat("out.sarif"); err == nil {
+	for range 1000 {
+		if _, err := os.Stat(started); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if exit := exitOf(cmd.Wait()); exit != exitEnvironment || out.Len() != 0 || errs.String() != "interrupted\n" {
+		t.Errorf("exit %d, stdout %q, stderr %q", exit, out.String(), errs.String())
+	}
+	if _, err := os.Stat(filepath.Join(dir, "out.sarif")); err == nil {
 		t.Error("a part of a report was written")
+	}
+	if took := time.Since(begin); took > 30*time.Second {
+		t.Errorf("it took %s to stop", took)
 	}
 }
