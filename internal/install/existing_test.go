@@ -152,6 +152,27 @@ func TestI92AndI93FilesInTheWayAreAdoptedOrListed(t *testing.T) {
 	}
 }
 
+// I30: what another build serves does not get the call, and is named; the commands of this build are told with its tags.
+func TestI30RoutersOfOtherBuildsAreAWarning(t *testing.T) {
+	repo := muxHost(t)
+	write(t, repo, "web.go", "package app\n")
+	repo.Hidden = []hostrepo.Hidden{
+		{Position: at3("edge.go", 7), Kind: "chi", Call: "chi.NewRouter()", Tags: []string{"edge"}},
+		{Position: at3("pprof.go", 8), Call: "http.ListenAndServe(…)", Tags: []string{"debug"}}, // may be a debug page
+	}
+	j := decided(t, repo, Options{Tags: []string{"prod", "eu"}})
+	if err := j.build(); err != nil {
+		t.Fatal(err)
+	}
+	want := "edge.go:7 chi.NewRouter() is in another build, which does not get the call:\nlockspire install --dry-run --tags edge"
+	if !slices.Equal(j.plan.Warnings, []string{want}) {
+		t.Errorf("warnings %q", j.plan.Warnings)
+	}
+	if todo := strings.Join(j.plan.Todo, "\n"); !strings.Contains(todo, "\ngo test -tags prod,eu ./internal/authserver\nlockspire verify --tags prod,eu") {
+		t.Errorf("to do:\n%s", todo)
+	}
+}
+
 // A script is told to name the version; the host's go.mod gets no tool line.
 func TestI119CommandsForScriptsNameTheVersion(t *testing.T) {
 	for version, want := range map[string]string{

@@ -301,6 +301,9 @@ func (j *job) todo(rendered []templates.File) []string {
 // pinned is a command for a script. A release names itself, so that no tool line in the host's go.mod has to (it would
 // bring our dependencies into the host's module graph).
 func (j *job) pinned(command string) string {
+	if len(j.Tags) > 0 {
+		command += " --tags " + strings.Join(j.Tags, ",")
+	}
 	if semver.IsValid(j.Version) && !module.IsPseudoVersion(j.Version) && semver.Build(j.Version) == "" {
 		return "go run github.com/lockspire/lockspire/cmd/lockspire@" + j.Version + " " + command
 	}
@@ -310,6 +313,9 @@ func (j *job) pinned(command string) string {
 // smokeTest is the command; on PostgreSQL the test needs to be told of a server, and is skipped without.
 func (j *job) smokeTest() string {
 	command := "go test ./" + j.in.Package
+	if len(j.Tags) > 0 {
+		command = "go test -tags " + strings.Join(j.Tags, ",") + " ./" + j.in.Package
+	}
 	if j.in.Engine == templates.EnginePG {
 		return "LOCKSPIRE_TEST_DATABASE_URL=postgres://postgres@localhost/postgres " + command
 	}
