@@ -105,7 +105,7 @@ func TestU21WriteStubsPutsThemIntoANewFileOfTheHost(t *testing.T) {
 }
 
 func TestU22UseOfARemovedAPIIsNamedWithItsReplacement(t *testing.T) {
-	root, next := outgrown(t)
+	root, _ := outgrown(t)
 	proxy, source := t.TempDir(), filepath.Join(root, "rt")
 	first, err := plantest.As(proxy, source, "v1.0.0")
 	if err != nil {
@@ -130,7 +130,7 @@ func TestU22UseOfARemovedAPIIsNamedWithItsReplacement(t *testing.T) {
 	if out, err := download.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	next = withMount("const Routes = 8")
+	next := withMount("const Routes = 8")
 	_, err = run(t, root, next, func(o *Options) {
 		o.RuntimeVersion = "v1.1.0"
 		o.Removed = map[string]string{"Renewed": "call Provider.SessionRenewed instead", "Account.Subject": "read Account.ID instead"}

@@ -155,13 +155,13 @@ func state(t *testing.T, root string) map[string]string {
 	return all
 }
 
-// A host with a filled-in seam, an edited managed file and a deleted page, as no
+// A host with an edited seam, an edited and a deleted managed file, as no
 // fresh one is.
 func liveIn(t *testing.T, root string) {
 	t.Helper()
 	edit(t, root, "internal/authserver/operator.go", "package authserver\n", "package authserver\n\n// Ours since the second week.\n")
 	edit(t, root, "internal/authserver/lockspire_gen.go", "// Call it once,", "// As we do in newRouter: call it once,")
-	remove(t, root, "internal/authserver/pages/error.html")
+	remove(t, root, ".lockspire/.gitignore")
 }
 
 func TestU30OneByOneAndAllAtOnceGiveTheSameTree(t *testing.T) {
@@ -206,16 +206,57 @@ func TestU31EveryGenerationPassesItsSmokeTestOnThisRuntime(t *testing.T) {
 	for _, k := range generations(t) {
 		t.Run(k.name, func(t *testing.T) {
 			t.Parallel()
-			root := k.install(t)
-			for _, args := range [][]string{{"vet", "./..."}, {"test", "-count=1", "-vet=off", "-v", "-run", "TestSmoke", "./internal/authserver"}} {
-				cmd := exec.Command("go", args...)
-				cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly")
-				out, err := cmd.CombinedOutput()
-				if err != nil || args[0] == "test" && !bytes.Contains(out, []byte("--- PASS: TestSmoke")) {
-					t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-				}
-			}
+			smoke(t, k.install(t))
 		})
+	}
+}
+
+// The whole way: the first slice, lived in, to the templates of this checkout, with
+// the facts read from the host itself; and back.
+func TestU30AndU38FirstSliceToThisVersionAndBack(t *testing.T) {
+	root := generations(t)[0].install(t)
+	liveIn(t, root)
+	before := state(t, root)
+	o := Options{Dir: root, CLIVersion: "(devel)", Merge: true}
+	o.Env.Environ = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly")
+	report, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const routing = "internal/authserver/lockspire_gen.go"
+	got := get(t, root, routing)
+	if verdict(report, routing) != Merged || !strings.Contains(got, "As we do in newRouter") || !strings.Contains(got, "ForMachines") {
+		t.Errorf("%s is %s", routing, verdict(report, routing))
+	}
+	if len(report.Inputs) > 0 {
+		t.Errorf("this host did not change, and: %+v", report.Inputs)
+	}
+	if exists(root, ".lockspire/.gitignore") || !strings.Contains(get(t, root, "internal/authserver/operator.go"), "Ours since") {
+		t.Error("a file of the host changed, or a deleted one came back")
+	}
+	var told strings.Builder
+	if err := report.Write(&told); err != nil || !strings.Contains(told.String(), "new: ForMachines\nForMachines(method, path) is true") {
+		t.Errorf("the hook is not told:\n%s", told.String())
+	}
+	smoke(t, root)
+	if _, err := plan.Undo(root); err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(before, state(t, root)) {
+		t.Error("undo left another tree")
+	}
+}
+
+// smoke vets a host and runs its smoke test.
+func smoke(t *testing.T, root string) {
+	t.Helper()
+	for _, args := range [][]string{{"vet", "./..."}, {"test", "-count=1", "-vet=off", "-v", "-run", "TestSmoke", "./internal/authserver"}} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir, cmd.Env = root, append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly")
+		out, err := cmd.CombinedOutput()
+		if err != nil || args[0] == "test" && !bytes.Contains(out, []byte("--- PASS: TestSmoke")) {
+			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
 	}
 }
 
