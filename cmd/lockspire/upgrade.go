@@ -15,7 +15,7 @@ import (
 // upgradeOptions is what the flags of `upgrade` fill.
 type upgradeOptions struct {
 	upgrade.Options
-	yes, json, undo, repair bool
+	json, undo, repair bool
 }
 
 func newUpgrade(t *terminal) *cobra.Command {
@@ -44,7 +44,7 @@ goes to .lockspire/conflicts and the file stays as it is.`,
 	flags := cmd.Flags()
 	flags.BoolVar(&o.DryRun, "dry-run", false, "show what would change and write nothing")
 	flags.BoolVar(&o.Check, "check", false, "exit 1 when something is pending; write nothing, use no network")
-	flags.BoolVar(&o.yes, "yes", false, "do not ask before writing")
+	flags.BoolVar(&o.Yes, "yes", false, "do not ask before writing")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	flags.BoolVar(&o.Merge, "merge", false, "merge files that both you and their templates changed")
 	flags.BoolVar(&o.Partial, "partial", false, "write what can be written where some files are refused; still exit 1")
@@ -75,7 +75,7 @@ func (o *upgradeOptions) run(cmd *cobra.Command, t *terminal) error {
 	o.Progress, o.Recover = t.step, recoverInputs
 	o.Warn = func(sentence string) { t.warnf("%s", sentence) }
 	o.Confirm = func(ctx context.Context, r *upgrade.Report) (bool, error) {
-		if o.yes {
+		if o.Yes {
 			return true, nil
 		}
 		var text bytes.Buffer
@@ -129,7 +129,7 @@ func (o *upgradeOptions) runUndo(ctx context.Context, t *terminal) error {
 		t.printf("%s", listing.String())
 		return nil
 	}
-	if !o.yes {
+	if !o.Yes {
 		if t.asks {
 			t.warnf("%s", listing.String())
 		}

@@ -1,6 +1,8 @@
 package upgrade
 
 import (
+	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,6 +104,79 @@ func TestU21WriteStubsPutsThemIntoANewFileOfTheHost(t *testing.T) {
 		t.Errorf("not formatted: %s %v", out, err)
 	}
 	settled(t, root, next)
+}
+
+// newCall is the form of a version that passes a context.
+func newCall(old string) (string, bool) {
+	rest, ok := strings.CutPrefix(old, "authserver.MustMount(")
+	if !ok {
+		return strings.Replace(old, "MustMount(", "MustMount(ctx, ", 1), false
+	}
+	if strings.HasPrefix(rest, "ctx, ") {
+		return old, true
+	}
+	return "authserver.MustMount(ctx, " + rest, rest == "mux, authserver.Host{DB: db})"
+}
+
+func TestU35CallIsTheHostsAndIsChangedOnlyAsItWasWrittenAndWithYes(t *testing.T) {
+	const file = "router.go"
+	source := func(call string) string {
+		return "package main\n\nimport \"example.com/app/internal/authserver\"\n\nvar ctx, mux, db = 1, 2, 3\n\nfunc route() {\n\t" + call + " // ours\n}\n"
+	}
+	const old, edited = "authserver.MustMount(mux, authserver.Host{DB: db})", "authserver.MustMount(mux, authserver.Host{DB: db, Why: \"mine\"})"
+	first := withMount("type Host struct {\n\tDB  int\n\tWhy string\n}\n\nfunc MustMount(mux int, host Host) {}")
+	next := withMount("type Host struct {\n\tDB  int\n\tWhy string\n}\n\nfunc MustMount(ctx, mux int, host Host) {}")
+	next.Call = newCall
+	prepare := func(call string) (string, func(*Options)) {
+		root := host(t, first)
+		put(t, root, file, source(call))
+		return root, func(o *Options) {
+			o.Detect = func(context.Context, string, Options, json.RawMessage, []string) (Found, error) {
+				return Found{Mounts: []hostrepo.Mount{{Position: hostrepo.Position{File: file, Line: 8, Col: 2}}}}, nil
+			}
+		}
+	}
+	yes := func(o *Options) { o.Yes = true }
+
+	t.Run("as written, without yes", func(t *testing.T) {
+		root, detected := prepare(old)
+		report, err := run(t, root, next, detected)
+		if r := refusal(t, err, file); r.Line != 8 || !strings.HasPrefix(r.Next, "lockspire upgrade --yes") {
+			t.Errorf("got %v", err)
+		}
+		var shown strings.Builder
+		if err := report.Write(&shown); err != nil || !strings.Contains(shown.String(), "+\tauthserver.MustMount(ctx, mux, authserver.Host{DB: db}) // ours") {
+			t.Errorf("the edit is not shown:\n%s", shown.String())
+		}
+	})
+	t.Run("as written, with yes", func(t *testing.T) {
+		root, detected := prepare(old)
+		if _, err := run(t, root, next, detected, yes); err != nil {
+			t.Fatal(err)
+		}
+		if got := get(t, root, file); got != source(strings.Replace(old, "(mux", "(ctx, mux", 1)) {
+			t.Errorf("got\n%s", got)
+		}
+		settled(t, root, next, detected, yes)
+	})
+	t.Run("edited", func(t *testing.T) {
+		root, detected := prepare(edited)
+		_, err := run(t, root, next, detected, yes, partially)
+		if r := refusal(t, err, file); r.Line != 8 || !strings.Contains(r.Next, "MustMount(ctx, mux, authserver.Host{DB: db, Why: \"mine\"})") {
+			t.Errorf("got %v", err)
+		}
+		if get(t, root, file) != source(edited) {
+			t.Error("a line of the host was rewritten")
+		}
+	})
+	t.Run("another form of Mount is no reason to look at the call", func(t *testing.T) {
+		root, detected := prepare(edited)
+		same := first
+		same.Files[1].Content = goFile("const Extra = 2")
+		if _, err := run(t, root, same, detected, yes); err != nil || get(t, root, file) != source(edited) {
+			t.Errorf("%v", err)
+		}
+	})
 }
 
 func TestU22UseOfARemovedAPIIsNamedWithItsReplacement(t *testing.T) {

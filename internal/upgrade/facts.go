@@ -19,6 +19,8 @@ type Found struct {
 	Values, Why map[string]string
 	// Baseline are the host's compile errors as it is.
 	Baseline *plan.Baseline
+	// Mounts are the host's calls to Mount.
+	Mounts []hostrepo.Mount
 }
 
 // Detector looks for recorded facts that are no longer so. asked are the keys
@@ -38,6 +40,7 @@ func detect(ctx context.Context, root string, o Options, inputs json.RawMessage,
 		return Found{}, err
 	}
 	found, err := compareFacts(repo.ModulePath, &repo.Facts, in, asked)
+	found.Mounts = repo.Mounts
 	found.Baseline = plan.NewBaseline(root, repo.Packages)
 	return found, err
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lockspire/lockspire/internal/hostrepo"
 	"github.com/lockspire/lockspire/internal/manifest"
 	"github.com/lockspire/lockspire/internal/plan"
 	"github.com/lockspire/lockspire/templates"
@@ -31,6 +32,7 @@ type facts struct {
 	changes []InputChange
 	// baseline are the host's compile errors, nil where it was not loaded.
 	baseline *plan.Baseline
+	mounts   []hostrepo.Mount
 }
 
 // chosenInputs are the recorded inputs with what was asked for and what was found
@@ -55,7 +57,7 @@ func chosenInputs(ctx context.Context, o Options, root string, m *manifest.Manif
 	if err != nil {
 		return nil, f, err
 	}
-	f.baseline = found.Baseline
+	f.baseline, f.mounts = found.Baseline, found.Mounts
 	for _, key := range slices.Sorted(maps.Keys(found.Values)) {
 		f.put(values, key, mustJSON(found.Values[key]), found.Why[key])
 	}

@@ -21,6 +21,8 @@ type Outcome struct {
 	Yours, Ours, Whole string
 	// GoFix says that go fix alone made the edit.
 	GoFix bool
+	// Edit is the change that a file of the host needs and that is not written.
+	Edit string
 }
 
 // Note is news about a file of the host that the upgrade does not touch.
@@ -107,6 +109,7 @@ func (r *Report) Write(out io.Writer) error {
 	for _, o := range r.Outcomes {
 		p.block("Yours: what you changed in "+o.Path+" since it was rendered", o.Yours)
 		p.block("Ours: what its template changed since", o.Ours)
+		p.block("The edit that "+o.Path+" needs", o.Edit)
 		p.block("From your "+o.Path+" to the new render", o.Whole)
 	}
 	for _, n := range r.Notes {

@@ -27,6 +27,10 @@ type Generation struct {
 	Migrations []templates.Migration
 	// Hooks are what hosts may fill in. Each is told to a host once.
 	Hooks []templates.Hook
+	// Call gives a call to Mount the form that this version needs, and says
+	// whether it was byte for byte what install once wrote. Nil means that Mount is
+	// called as ever.
+	Call func(old string) (text string, asWritten bool)
 }
 
 // Renderer renders recorded inputs. known are the migrations that the host has
@@ -64,6 +68,8 @@ type Options struct {
 	// the host.
 	WriteStubs bool
 
+	// Yes permits changing the call to Mount where it is as install wrote it.
+	Yes bool
 	// DryRun shows the plan and writes nothing.
 	DryRun bool
 	// Check only finds out whether something is pending: Report.Pending. It
@@ -146,6 +152,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			return nil, err
 		}
 		if err := w.compare(fresh); err != nil {
+			return nil, err
+		}
+		if err := w.calls(fresh, changed.mounts); err != nil {
 			return nil, err
 		}
 		if err := w.requireRuntime(o.RuntimeVersion); err != nil {
