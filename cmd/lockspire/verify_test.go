@@ -85,3 +85,23 @@ func TestV05InterruptedVerifyPrintsNothing(t *testing.T) {
 		t.Errorf("it took %s to stop", took)
 	}
 }
+
+func TestV04StrictLoadEndsWithThreeAndStillReports(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"go.mod": "module example.com/host\n\ngo 1.25.0\n", "main.go": "package main\n\nfunc main() { missing() }\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	t.Setenv("GOWORK", "off")
+	for flag, want := range map[string]int{"--strict": exitFindings, "--strict-load": exitEnvironment} {
+		exit, stdout, stderr := inProcess(t.Context(), "verify", flag)
+		if exit != want || !strings.Contains(stdout, "1 load error of the host itself (the first: main.go:3:15: undefined: missing)") {
+			t.Errorf("%s: exit %d, stdout %q, stderr %q", flag, exit, stdout, stderr)
+		}
+		if says := strings.Contains(stderr, "go build ./..."); says != (flag == "--strict-load") {
+			t.Errorf("%s: stderr %q", flag, stderr)
+		}
+	}
+}
