@@ -32,6 +32,8 @@ func TestA0A1A4A5A8BrokenRunsAreSeen(t *testing.T) {
 		"explain writes":                    {execution{args: []string{"explain", "LS101"}, after: changed}, "A1"},
 		"no JSON":                           {execution{args: []string{"verify", "--json"}, stdout: "fine\n"}, "A4 stdout is not one JSON value"},
 		"two JSON values":                   {execution{args: []string{"verify", "--format", "json"}, stdout: "{}\n{}\n"}, "A4"},
+		"no SARIF":                          {execution{args: []string{"verify", "--format", "sarif"}, exit: 1, stdout: "main.go:1: error\n"}, "A4"},
+		"SARIF in a file":                   {execution{args: []string{"verify", "--format", "sarif=out.sarif"}, exit: 1, stdout: "main.go:1: error\n"}, ""},
 		"JSON of a failed load":             {execution{args: []string{"verify", "--json"}, exit: 3}, "A4"},
 		"JSON and an interrupt":             {execution{args: []string{"verify", "--json"}, exit: 3, stderr: "interrupted\n"}, ""},
 		"an error among the results":        {execution{args: []string{"verify"}, exit: 1, stdout: "error: x\n"}, "A4 an error is on stdout"},

@@ -210,14 +210,15 @@ func (x *execution) pending() bool {
 
 // wrongStreams is A4: a result that a program reads is whole, and errors are not among the results.
 func (x *execution) wrongStreams() string {
-	if x.has("--json") || strings.Contains(strings.Join(x.args, " ")+" ", "--format json ") || x.has("--format=json") {
+	line := strings.Join(x.args, " ") + " "
+	if x.has("--json") || regexp.MustCompile(`--format[ =](json|sarif) `).MatchString(line) {
 		stopped := x.stdout == "" && (x.exit == exitUsage || x.exit == exitEnvironment && strings.Contains(x.stderr, "interrupted"))
 		if !stopped && !json.Valid([]byte(x.stdout)) {
 			return "stdout is not one JSON value:\n" + x.stdout
 		}
 		return ""
 	}
-	for line := range strings.Lines(x.stdout) {
+	for line = range strings.Lines(x.stdout) {
 		if strings.HasPrefix(line, "error: ") {
 			return "an error is on stdout: " + line
 		}
