@@ -39,47 +39,47 @@ type Dropped struct {
 // whole: half a fix is none, and both together are a text that nobody has looked at. It writes nothing.
 func (r Report) Fixes() (*Fixes, error) {
 	out := &Fixes{Plan: &plan.Plan{Root: r.root}, environ: r.environ, baseline: r.baseline}
-	taken := map[string][]Edit{}
-	type made struct {
-		edit *Edit
-		by   Finding
-	}
-	var earlier []made
 	contents := map[string][]byte{}
+	edits := map[string][]Edit{}
 	for _, f := range r.Findings {
 		if len(f.Edits) == 0 || !f.Open() {
 			continue
 		}
-		why := ""
-		for i := range f.Edits {
-			e := &f.Edits[i]
-			if _, read := contents[e.Path]; !read {
-				data, _, err := plan.ReadHost(r.root, e.Path)
-				if err != nil {
-					return nil, err
-				}
-				contents[e.Path] = data
+		for _, e := range f.Edits {
+			if _, read := contents[e.Path]; read {
+				continue
 			}
-			if !e.fits(contents[e.Path]) {
-				why = e.Path + " is not as it was when it was read"
+			data, _, err := plan.ReadHost(r.root, e.Path)
+			if err != nil {
+				return nil, err
 			}
-			for _, m := range earlier {
-				if why == "" && e.overlaps(m.edit) {
-					why = fmt.Sprintf("the fix of %s at %s changes the same place; run --fix again after it", m.by.Rule, place(m.by.Position))
-				}
-			}
+			contents[e.Path] = data
 		}
-		if why != "" {
+		if why := out.obstacle(f.Edits, contents); why != "" {
 			out.Dropped = append(out.Dropped, Dropped{f, why})
 			continue
 		}
-		for i := range f.Edits {
-			earlier = append(earlier, made{&f.Edits[i], f})
-			taken[f.Edits[i].Path] = append(taken[f.Edits[i].Path], f.Edits[i])
+		for _, e := range f.Edits {
+			edits[e.Path] = append(edits[e.Path], e)
 		}
 		out.Fixed = append(out.Fixed, f)
 	}
-	return out, out.fill(taken, contents)
+	return out, out.fill(edits, contents)
+}
+
+// obstacle says why edits cannot be made beside those that are taken already, "" when they can.
+func (x *Fixes) obstacle(edits []Edit, contents map[string][]byte) string {
+	for _, e := range edits {
+		if !e.fits(contents[e.Path]) {
+			return e.Path + " is not as it was when it was read"
+		}
+		for _, f := range x.Fixed {
+			if slices.ContainsFunc(f.Edits, func(earlier Edit) bool { return e.overlaps(earlier) }) {
+				return fmt.Sprintf("the fix of %s at %s changes the same place; run --fix again after it", f.Rule, place(f.Position))
+			}
+		}
+	}
+	return ""
 }
 
 // Apply proves that the host compiles as well as before with the fixes, and makes all of them or, with an error, none.
@@ -118,7 +118,7 @@ func (x *Fixes) fill(edits map[string][]Edit, contents map[string][]byte) error 
 	return nil
 }
 
-func (e *Edit) fits(data []byte) bool {
+func (e Edit) fits(data []byte) bool {
 	if e.Create {
 		return data == nil && e.Start == 0 && e.End == 0
 	}
@@ -126,7 +126,7 @@ func (e *Edit) fits(data []byte) bool {
 }
 
 // overlaps reports whether two edits have a byte in common, or both write at one place.
-func (e *Edit) overlaps(o *Edit) bool {
+func (e Edit) overlaps(o Edit) bool {
 	return e.Path == o.Path && (e.Create || o.Create || e.Start < o.End && o.Start < e.End || e.Start == o.Start)
 }
 
