@@ -77,7 +77,7 @@ var manifestMissing = &Rule{
 		}
 		if p.noManifest && p.packageDir() != "" {
 			p.report(hostrepo.Position{File: manifest.Path, Line: 1, Col: 1}, "%s is generated, and there is no manifest", p.packageDir()).
-				Fix = "git checkout -- " + manifest.Path + "    # or lockspire install, which adopts equal files"
+				Fix = "lockspire upgrade --repair-manifest    # or git checkout -- " + manifest.Path
 		}
 	},
 }
