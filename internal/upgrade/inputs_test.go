@@ -311,3 +311,49 @@ func TestU20EveryHookIsMentionedByItsTemplate(t *testing.T) {
 		}
 	}
 }
+
+func TestU19HostIsReadAgain(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, "go.mod", "module example.com/renamed\n\ngo 1.24\n\nrequire github.com/go-chi/chi/v5 v5.0.0\n\nreplace github.com/go-chi/chi/v5 => ./chi\n")
+	put(t, root, "chi/go.mod", "module github.com/go-chi/chi/v5\n\ngo 1.24\n")
+	put(t, root, "chi/chi.go", `package chi
+
+import "net/http"
+
+type Mux struct{}
+
+func NewRouter() *Mux                                    { return &Mux{} }
+func (*Mux) Get(pattern string, h http.HandlerFunc)       {}
+func (*Mux) ServeHTTP(http.ResponseWriter, *http.Request) {}
+`)
+	put(t, root, "main.go", `package main
+
+import (
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+)
+
+func main() {
+	r := chi.NewRouter()
+	r.Get("/login", func(http.ResponseWriter, *http.Request) {})
+	_ = http.ListenAndServe("localhost:8080", r)
+}
+`)
+	inputs := mustJSON(templates.Inputs{
+		Database: templates.DatabaseSQL, DriverImport: "modernc.org/sqlite", DriverName: "sqlite", Engine: templates.EngineSQLite,
+		Module: "example.com/app", Package: "internal/authserver", Router: templates.RouterMux, RouterImport: "net/http",
+	})
+	found, err := detect(t.Context(), root, Options{}.withDefaults(), inputs, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.Values["router"] != "chi" || found.Values["router_import"] != "github.com/go-chi/chi/v5" || found.Values["module"] != "example.com/renamed" ||
+		!strings.HasPrefix(found.Why["router"], "main.go:") {
+		t.Errorf("%v %v", found.Values, found.Why)
+	}
+	found, err = detect(t.Context(), root, Options{}.withDefaults(), inputs, []string{"router"})
+	if err != nil || found.Values["router"] != "" {
+		t.Errorf("what was set is looked for all the same: %v, %v", found.Values, err)
+	}
+}
