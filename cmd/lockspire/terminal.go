@@ -152,6 +152,7 @@ func (t *terminal) failure(cmd *cobra.Command, err error) {
 		return
 	}
 	refusals := t.refusals(err)
+	refusals = again(cmd, refusals)
 	for _, r := range refusals {
 		t.warnf("error: %s", visibleLines(r.Error()))
 	}
