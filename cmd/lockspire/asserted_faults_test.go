@@ -9,7 +9,7 @@ import (
 func TestA0A1A4A5A8BrokenRunsAreSeen(t *testing.T) {
 	same := map[string]string{"app/go.mod": "1", "app/.git/index": "2"}
 	changed := map[string]string{"app/go.mod": "1", "app/.git/index": "3", "app/new": "4"}
-	env := []string{"WORK=/tmp/work", "GOMODCACHE=/cache/mod", "SESSION_KEY=" + canary, "LOCKSPIRE_DATABASE_URL=postgres://ada:hunter22@db/app"}
+	env := []string{"WORK=/tmp/script", "GOMODCACHE=/cache/mod", "SESSION_KEY=" + canary, "LOCKSPIRE_DATABASE_URL=postgres://ada:hunter22@db/app"}
 	for name, c := range map[string]struct {
 		x    execution
 		want string // "" for an allowed run
@@ -37,8 +37,8 @@ func TestA0A1A4A5A8BrokenRunsAreSeen(t *testing.T) {
 		"JSON of a failed load":             {execution{args: []string{"verify", "--json"}, exit: 3}, "A4"},
 		"JSON and an interrupt":             {execution{args: []string{"verify", "--json"}, exit: 3, stderr: "interrupted\n"}, ""},
 		"an error among the results":        {execution{args: []string{"verify"}, exit: 1, stdout: "error: x\n"}, "A4 an error is on stdout"},
-		"a path of this machine":            {execution{args: []string{"verify"}, stderr: "/tmp/work/app/main.go:1"}, `A5 its output holds "/tmp/work"`},
-		"a path that the caller typed":      {execution{args: []string{"verify", "-C", "/tmp/work/app"}, stderr: "/tmp/work/app is not a module"}, ""},
+		"a path of this machine":            {execution{args: []string{"verify"}, stderr: "/tmp/script/app/main.go:1"}, `A5 its output holds "/tmp/script"`},
+		"a path that the caller typed":      {execution{args: []string{"verify", "-C", "/tmp/script/app"}, stderr: "/tmp/script/app is not a module"}, ""},
 		"a temporary name":                  {execution{args: []string{"verify"}, stderr: "lockspire-work-12345/go.work"}, "A5"},
 		"a build stamp":                     {execution{args: []string{"version"}, stdout: "v1.2.3+dirty\n"}, "A5"},
 		"other output elsewhere":            {execution{args: []string{"verify"}, stdout: "a\n", again: "b\n"}, "A5 the same tree elsewhere"},
@@ -49,7 +49,7 @@ func TestA0A1A4A5A8BrokenRunsAreSeen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := c.x
-			x.env, x.root, x.before = env, "/tmp/work", same
+			x.env, x.root, x.before = env, "/tmp/script", same
 			if x.after == nil {
 				x.after = same
 			}
