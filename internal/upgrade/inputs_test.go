@@ -198,6 +198,15 @@ func TestU13MovedFileIsReportedAndNotCreatedAgain(t *testing.T) {
 			t.Errorf("%s", verdict(report, mount))
 		}
 	})
+	t.Run("a package of another module is none of this one's", func(t *testing.T) {
+		root := host(t, generation())
+		remove(t, root, mount)
+		put(t, root, "example/go.mod", "module example.com/app/example\n")
+		put(t, root, "example/internal/authserver/lockspire_gen.go", string(goFile("const Routes = 7")))
+		if report, err := run(t, root, next); err != nil || verdict(report, mount) != Deleted {
+			t.Errorf("%s, %v", verdict(report, mount), err)
+		}
+	})
 	t.Run("a generated file of another tool is none of ours", func(t *testing.T) {
 		root := host(t, generation())
 		remove(t, root, mount)

@@ -151,7 +151,7 @@ func TestU06ConflictsAreNotWrittenThroughALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Run(t.Context(), Options{Dir: root, CLIVersion: "v1.0.0", Render: renders(mountLines("1", "20", "3")), Detect: unchanged, Merge: true})
-	if err == nil || !strings.Contains(err.Error(), "is not a directory of this module") {
+	if r := refusal(t, err, plan.ConflictsDir); !strings.Contains(r.What, "is not a directory of this module") || refusal(t, err, mount) == nil {
 		t.Errorf("got %v", err)
 	}
 	if entries, _ := os.ReadDir(outside); len(entries) > 0 {

@@ -53,6 +53,9 @@ func (w *work) goFiles(yield func(name string, content []byte) bool) {
 			if name != w.root && (strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "vendor" || base == "testdata" || base == "node_modules") {
 				return fs.SkipDir
 			}
+			if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil && name != w.root {
+				return fs.SkipDir // another module, with a package of its own
+			}
 			return nil
 		}
 		if !d.Type().IsRegular() || path.Ext(base) != ".go" {

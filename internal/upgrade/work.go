@@ -144,7 +144,13 @@ func (w *work) leaveConflicts(err error) error {
 	if len(w.conflicts) == 0 || w.DryRun || w.Check {
 		return err
 	}
-	return errors.Join(err, plan.KeepConflicts(w.root, w.conflicts))
+	kept := plan.KeepConflicts(w.root, w.conflicts)
+	more, refused := plan.AsRefusals(kept)
+	all, _ := plan.AsRefusals(err)
+	if kept == nil || !refused {
+		return errors.Join(err, kept)
+	}
+	return append(slices.Clone(all), more...).Err() // one list, or only its beginning would be shown
 }
 
 // settle removes what an earlier merge left, once nothing is in conflict.
