@@ -41,6 +41,7 @@ func TestA0A1A4A5A8BrokenRunsAreSeen(t *testing.T) {
 		"a path that the caller typed":      {execution{args: []string{"verify", "-C", "/tmp/script/app"}, stderr: "/tmp/script/app is not a module"}, ""},
 		"a temporary name":                  {execution{args: []string{"verify"}, stderr: "lockspire-work-12345/go.work"}, "A5"},
 		"a build stamp":                     {execution{args: []string{"version"}, stdout: "v1.2.3+dirty\n"}, "A5"},
+		"a migration numbered later":        {execution{args: []string{"verify"}, stdout: "db/20260101000000_x.sql\n", again: "db/20260101000001_x.sql\n"}, ""},
 		"other output elsewhere":            {execution{args: []string{"verify"}, stdout: "a\n", again: "b\n"}, "A5 the same tree elsewhere"},
 		"a password is printed":             {execution{args: []string{"migrate", "up"}, exit: 3, stderr: "cannot reach db with hunter22"}, `A8 it prints "hunter22"`},
 		"an argument's password":            {execution{args: []string{"client", "list", "--database-url", "host=x password=opensesame"}, stderr: "opensesame"}, "A8"},
