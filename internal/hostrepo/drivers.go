@@ -8,24 +8,35 @@ import (
 // driver is a database driver known by its import path.
 type driver struct{ path, engine, name string }
 
-// drivers: path without major version suffix, engine, name it registers with database/sql ("" for none).
+// drivers: path without major version suffix, engine, name it registers with database/sql ("" for none). The dialects of
+// gorm bring a driver along and register it under the driver's name.
 var drivers = []driver{
 	{"modernc.org/sqlite", "sqlite", "sqlite"},
 	{"github.com/glebarez/go-sqlite", "sqlite", "sqlite"},
 	{"github.com/glebarez/sqlite", "sqlite", "sqlite"},
 	{"github.com/mattn/go-sqlite3", "sqlite", "sqlite3"},
 	{"github.com/ncruces/go-sqlite3/driver", "sqlite", "sqlite3"},
-	{"gorm.io/driver/sqlite", "sqlite", "sqlite3"},
+	{"github.com/ncruces/go-sqlite3/gormlite", "sqlite", "sqlite3"},
+	{"github.com/uptrace/bun/driver/sqliteshim", "sqlite", "sqliteshim"},
+	{"gorm.io/driver/sqlite", "sqlite", "sqlite3"}, // mattn's
+	{"github.com/jinzhu/gorm/dialects/sqlite", "sqlite", "sqlite3"},
 	{"zombiezen.com/go/sqlite", "sqlite", ""},
 	{"github.com/jackc/pgx/stdlib", "postgres", "pgx"},
 	{"github.com/jackc/pgx/pgxpool", "postgres", ""},
 	{"github.com/jackc/pgx", "postgres", ""},
 	{"github.com/lib/pq", "postgres", "postgres"},
+	{"github.com/uptrace/bun/driver/pgdriver", "postgres", "pg"},
 	{"gorm.io/driver/postgres", "postgres", "pgx"},
+	{"github.com/jinzhu/gorm/dialects/postgres", "postgres", "postgres"}, // lib/pq's
 	{"github.com/go-sql-driver/mysql", "mysql", "mysql"},
 	{"gorm.io/driver/mysql", "mysql", "mysql"},
+	{"github.com/jinzhu/gorm/dialects/mysql", "mysql", "mysql"},
 	{"github.com/microsoft/go-mssqldb", "mssql", "sqlserver"},
+	{"github.com/denisenkom/go-mssqldb", "mssql", "sqlserver"},
+	{"gorm.io/driver/sqlserver", "mssql", "sqlserver"},
+	{"github.com/jinzhu/gorm/dialects/mssql", "mssql", "mssql"},
 	{"github.com/ClickHouse/clickhouse-go", "clickhouse", "clickhouse"},
+	{"gorm.io/driver/clickhouse", "clickhouse", "clickhouse"},
 }
 
 // driverOf finds a driver by import path, whichever its major version.

@@ -159,18 +159,21 @@ type Import struct {
 
 // Handle is a database handle that Go code at the insertion point can use.
 type Handle struct {
-	Kind   string // HandleSQL or HandlePgx
-	Expr   string // "db", "s.db", "store.DB"
-	Via    string // "local", "parameter", "receiver", "package"
-	Engine string // "sqlite", "postgres", "mysql", … or "" when not decidable
-	Driver string // name it is registered under with database/sql, "" when unknown or for pgxpool
-	Import string // import path of the driver
+	Kind    string   // HandleSQL, HandlePgx or HandleGorm
+	Library string   // whose handle Expr gets at: "sqlx", "bun", …; "" for Kind's own
+	Expr    string   // the accessor: "db", "s.db", "store.DB", "db.DB" of a sqlx handle
+	Via     string   // "local", "parameter", "receiver", "package"
+	Engine  string   // "sqlite", "postgres", "mysql", … or "" when not decidable
+	Engines []string // where Engine is "": all that are possible, sorted; the host decides when it starts
+	Driver  string   // name it is registered under with database/sql, "" when unknown or for pgxpool
+	Import  string   // import path of the driver
 	Position
 }
 
 const (
-	HandleSQL = "sql.DB"  // *database/sql.DB
-	HandlePgx = "pgxpool" // *pgxpool.Pool of jackc/pgx
+	HandleSQL  = "sql.DB"  // *database/sql.DB
+	HandlePgx  = "pgxpool" // *pgxpool.Pool of jackc/pgx
+	HandleGorm = "gorm"    // *gorm.DB of gorm.io/gorm, whose DB() also returns an error
 )
 
 // Engine is one piece of evidence for a database engine.
