@@ -5,8 +5,9 @@ func configFile(in Inputs) ([]byte, error) {
 	s := newSource(in, "config")
 	s.packageDoc("package")
 	fields := map[string]string{
-		DatabaseSQL: "\t//: Host.DB\n\tDB *$sql.DB\n\n",
-		DatabasePgx: "\t//: Host.Pool\n\tPool *$pgxpool.Pool\n\n",
+		DatabaseSQL:  "\t//: Host.DB\n\tDB *$sql.DB\n\n",
+		DatabasePgx:  "\t//: Host.Pool\n\tPool *$pgxpool.Pool\n\n",
+		DatabaseGorm: "\t//: Host.Gorm\n\tGorm *$gorm.DB\n\n",
 	}[in.Database]
 	s.decl("Host", `
 type Host struct {

@@ -1,5 +1,7 @@
 package templates
 
+import "path"
+
 // hostTestFile renders authserver_test.go: what the generated tests ask the host for. It is an external test package,
 // so that it may import the package with the router, which imports this one.
 func hostTestFile(in Inputs) ([]byte, error) {
@@ -9,6 +11,9 @@ func hostTestFile(in Inputs) ([]byte, error) {
 	s.file.Anon(driversOf(in)...)
 	pool := "*$sql.DB"
 	switch {
+	case in.Database == DatabaseGorm:
+		pool = "*$gorm.DB"
+		s.decl("openTestDB."+in.Engine, openGorm(in))
 	case in.Engine == EngineSQLite:
 		s.decl("openTestDB.sqlite", openSQLite(in))
 	case in.Database == DatabasePgx:
@@ -31,7 +36,7 @@ func signIn(browser *$lockspiretest.Browser, login *$lockspiretest.Page) (*$lock
 
 // driversOf is the blank import that registers the host's own driver in the test binary. A pool needs none.
 func driversOf(in Inputs) []string {
-	if in.Database == DatabasePgx {
+	if in.Database == DatabasePgx || in.Database == DatabaseGorm {
 		return nil
 	}
 	return []string{in.DriverImport}
@@ -45,13 +50,15 @@ func ownURL(in Inputs) string {
 	return "\t//: openTestDB.own\n\tt.Setenv(\"LOCKSPIRE_DATABASE_URL\", source)\n"
 }
 
+const sqliteSource = `	source := "file:" + $filepath.ToSlash($filepath.Join(t.TempDir(), "test.db")) +
+		{{printf "%q" .SourceName}}
+`
+
 func openSQLite(in Inputs) string {
 	return `
 func openTestDB(t *$testing.T) *$sql.DB {
 	t.Helper()
-	source := "file:" + $filepath.ToSlash($filepath.Join(t.TempDir(), "test.db")) +
-		{{printf "%q" .SourceName}}
-` + ownURL(in) + `	db, err := $sql.Open({{printf "%q" .DriverName}}, source)
+` + sqliteSource + ownURL(in) + `	db, err := $sql.Open({{printf "%q" .DriverName}}, source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,11 +75,30 @@ const createSchema = `	base := $os.Getenv("LOCKSPIRE_TEST_DATABASE_URL")
 	schema := "lockspire_test_" + $strings.ToLower($rand.Text())
 `
 
-func openPostgres(in Inputs) string {
+// openGorm opens the database through gorm's dialector, which brings the driver along.
+func openGorm(in Inputs) string {
+	source := sqliteSource
+	if in.Engine == EnginePG {
+		source = createSchema + schemaSource
+	}
 	return `
-func openTestDB(t *$testing.T) *$sql.DB {
+func openTestDB(t *$testing.T) *$gorm.DB {
 	t.Helper()
-` + createSchema + `	admin, err := $sql.Open({{printf "%q" .DriverName}}, base)
+` + source + `	db, err := $gorm.Open($` + path.Base(in.DriverImport) + `.Open(source), &$gorm.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pool.Close() })
+	return db
+}`
+}
+
+// schemaSource is the URL of the schema that createSchema names.
+const schemaSource = `	admin, err := $sql.Open({{printf "%q" .DriverName}}, base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +119,13 @@ func openTestDB(t *$testing.T) *$sql.DB {
 	query.Set("search_path", schema)
 	target.RawQuery = query.Encode()
 	source := target.String()
-` + ownURL(in) + `	db, err := $sql.Open({{printf "%q" .DriverName}}, source)
+`
+
+func openPostgres(in Inputs) string {
+	return `
+func openTestDB(t *$testing.T) *$sql.DB {
+	t.Helper()
+` + createSchema + schemaSource + ownURL(in) + `	db, err := $sql.Open({{printf "%q" .DriverName}}, source)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,7 @@ import (
 const (
 	DatabaseSQL  = "sql.DB"  // the host passes a *sql.DB
 	DatabasePgx  = "pgxpool" // the host passes a *pgxpool.Pool of github.com/jackc/pgx/v5
+	DatabaseGorm = "gorm"    // the host passes a *gorm.DB of gorm.io/gorm
 	DatabaseOwn  = "own"     // no handle is in scope at the router: database.go opens a pool of its own
 	EngineSQLite = "sqlite"
 	EnginePG     = "postgres"
@@ -56,6 +58,7 @@ type Inputs struct {
 	DriverImport     string `json:"driver_import"`               // import path of the host's database driver
 	DriverName       string `json:"driver_name"`                 // name it is registered under; "" for pgxpool
 	Engine           string `json:"engine"`                      // "sqlite" or "postgres"
+	EngineAtStart    bool   `json:"engine_at_start,omitempty"`   // the host runs on either, and Mount asks the database which; Engine is that of tests
 	Header           string `json:"header,omitempty"`            // text of --header-file, without comment marks
 	HostMethods      string `json:"host_methods,omitempty"`      // "DELETE,OPTIONS": a wildcard of the host answers them (gin)
 	Issuer           string `json:"issuer,omitempty"`            // --issuer; "" means the loopback development default
@@ -107,12 +110,18 @@ func (in Inputs) Validate() error {
 		}
 		bad(field, "%q is not one of %s", value, strings.Join(allowed, ", "))
 	}
-	oneOf("database", in.Database, DatabaseSQL, DatabasePgx, DatabaseOwn)
+	oneOf("database", in.Database, DatabaseSQL, DatabasePgx, DatabaseGorm, DatabaseOwn)
 	oneOf("engine", in.Engine, EngineSQLite, EnginePG)
 	oneOf("migrations", in.Migrations, MigrationModes...)
 	oneOf("router", in.Router, RouterMux, RouterChi, RouterGorilla, RouterGin, RouterEcho, RouterFiber, RouterHandler)
 	if in.Database == DatabasePgx && in.Engine != EnginePG {
 		bad("database", "a pgxpool is PostgreSQL, not %s", in.Engine)
+	}
+	if in.EngineAtStart && in.Database != DatabaseSQL && in.Database != DatabaseGorm {
+		bad("engine_at_start", "%s is of one engine", in.Database)
+	}
+	if in.Database == DatabaseGorm && !Dialector(in.DriverImport) {
+		bad("driver_import", "%q is not a dialector of gorm", in.DriverImport)
 	}
 	if !importPath(in.RouterImport) {
 		bad("router_import", "%q is not an import path", in.RouterImport)
@@ -177,6 +186,13 @@ func (in Inputs) Validate() error {
 		bad("schema_exists", "there is no schema")
 	}
 	return errors.Join(errs...)
+}
+
+// Dialector reports whether a package has a func Open that gorm.Open takes.
+func Dialector(importPath string) bool { return slices.Contains(dialectors, importPath) }
+
+var dialectors = []string{
+	"github.com/glebarez/sqlite", "github.com/ncruces/go-sqlite3/gormlite", "gorm.io/driver/postgres", "gorm.io/driver/sqlite",
 }
 
 // PackageName is the name in the package clause of generated files.

@@ -78,12 +78,11 @@ func MustMount(`+form.param+`, host Host) `+form.must+` {
 	}
 	s.decl("mount", `
 func mount(`+form.param+`, host Host, config $lockspire.Config) (`+form.results+`, error) {
-	config.Dialect = $lockspire.{{.Dialect}}
-	if err := checkIssuer(config); err != nil {
+`+fixedDialect(in)+`	if err := checkIssuer(config); err != nil {
 		return `+form.nothing+`, err
 	}
 	ctx := $context.Background()
-`+migrate+`	provider, err := $lockspire.New(ctx, config)
+`+askedDialect(in, form.nothing, "ctx")+migrate+`	provider, err := $lockspire.New(ctx, config)
 	if err != nil {
 		return `+form.nothing+`, $fmt.Errorf("{{.Name}}: %w", err)
 	}
@@ -102,6 +101,24 @@ func checkIssuer(config $lockspire.Config) error {
 	}
 	return nil
 }`)
+	if in.EngineAtStart {
+		s.decl("setDialect", `
+func setDialect(ctx $context.Context, config *$lockspire.Config) error {
+	if config.Dialect != "" {
+		return nil
+	}
+	var version string
+	if err := config.DB.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err == nil {
+		config.Dialect = $lockspire.SQLite
+		return nil
+	}
+	if err := config.DB.QueryRowContext(ctx, "SHOW server_version_num").Scan(&version); err != nil {
+		return $fmt.Errorf("{{.Name}}: the database answers neither as SQLite nor as PostgreSQL: %w", err)
+	}
+	config.Dialect = $lockspire.PostgreSQL
+	return nil
+}`)
+	}
 	s.decl("machinePaths", "var machinePaths = "+strings.ReplaceAll(lines(machinePaths), "\t\t\"", "\t\"")+"\n")
 	form.routes(s)
 	s.decl("ForMachines", `
@@ -121,6 +138,22 @@ func ForMachines(method, path string) bool {
 	return s.bytes()
 }
 
+// fixedDialect says which engine it is, where the host has one.
+func fixedDialect(in Inputs) string {
+	if in.EngineAtStart {
+		return ""
+	}
+	return "\tconfig.Dialect = $lockspire.{{.Dialect}}\n"
+}
+
+// askedDialect asks the database, where the host chooses when it starts.
+func askedDialect(in Inputs, nothing, ctx string) string {
+	if !in.EngineAtStart {
+		return ""
+	}
+	return "\tif err := setDialect(" + ctx + ", &config); err != nil {\n\t\treturn " + nothing + ", err\n\t}\n"
+}
+
 // databaseCode sets config.DB from what the host has.
 func databaseCode(in Inputs) string {
 	switch in.Database {
@@ -135,6 +168,14 @@ func databaseCode(in Inputs) string {
 		return nil, $errors.New("{{.Name}}: Host.Pool is nil")
 	}
 	config.DB = $stdlib.OpenDBFromPool(host.Pool)
+`
+	case DatabaseGorm:
+		return `	if host.Gorm == nil {
+		return nil, $errors.New("{{.Name}}: Host.Gorm is nil")
+	}
+	if config.DB, err = host.Gorm.DB(); err != nil {
+		return nil, $fmt.Errorf("{{.Name}}: %w", err)
+	}
 `
 	}
 	return `	if config.DB, err = openDatabase(host); err != nil {

@@ -7,12 +7,26 @@ func smokeFile(in Inputs) ([]byte, error) {
 	s.external()
 	s.header()
 	form := formOf(in)
-	pool, host := "openTestDB(t)", "DB: db"
+	open, pool, host := "", "openTestDB(t)", "DB: db"
 	switch in.Database {
 	case DatabasePgx:
 		pool, host = "$stdlib.OpenDBFromPool(openTestDB(t))", "Pool: db"
+	case DatabaseGorm:
+		pool, host = "pool", "Gorm: db"
+		open = `	pool, err := openTestDB(t).DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+`
 	case DatabaseOwn:
 		host = ""
+	}
+	dialect, asked := "\t\tDialect: $lockspire.{{.Dialect}},\n", ""
+	if in.EngineAtStart {
+		dialect, asked = "", `	if err := $host.SetDialectForTest(t.Context(), &config); err != nil {
+		t.Fatal(err)
+	}
+`
 	}
 	migrate := ""
 	if in.Migrations != MigrationsRuntime {
@@ -27,18 +41,17 @@ func TestSmoke(t *$testing.T) {
 	if _, err := $rand.Read(secret); err != nil {
 		t.Fatal(err)
 	}
-	config := $lockspire.Config{
+`+open+`	config := $lockspire.Config{
 		Issuer: "https://app.example" + $host.MountPath,
 		DB: `+pool+`,
-		Dialect: $lockspire.{{.Dialect}},
-		Accounts: smokeAccounts{},
+`+dialect+`		Accounts: smokeAccounts{},
 		Pages: $host.PagesForTest(),
 		Secrets: [][]byte{secret},
 		Scopes: []$lockspire.Scope{
 			{Name: "profile", Title: "See your name"},
 		},
 	}
-`+migrate+`	router := `+form.bare+`
+`+asked+migrate+`	router := `+form.bare+`
 `+form.mount+`	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,14 +130,16 @@ func exportFile(in Inputs) ([]byte, error) {
 	s.decl("MountForTest", `var MountForTest = mount`)
 	s.decl("PagesForTest", `
 func PagesForTest() $lockspire.Pages { return newPages() }`)
+	if in.EngineAtStart {
+		s.decl("SetDialectForTest", `var SetDialectForTest = setDialect`)
+	}
 	s.decl("ProviderForTest", `
 func ProviderForTest(host Host) (*$lockspire.Provider, error) {
 	config, err := newConfig(host)
 	if err != nil {
 		return nil, err
 	}
-`+databaseCode(in)+`	config.Dialect = $lockspire.{{.Dialect}}
-	return $lockspire.New($context.Background(), config)
+`+databaseCode(in)+fixedDialect(in)+askedDialect(in, "nil", "$context.Background()")+`	return $lockspire.New($context.Background(), config)
 }`)
 	return s.bytes()
 }

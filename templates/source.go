@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"fmt"
+	"path"
 	"regexp"
 	"strings"
 	"text/template"
@@ -49,6 +50,9 @@ func newSource(in Inputs, proseName string) *source {
 			"lockspiretest": runtimePath + "/lockspiretest",
 			"pgxpool":       "github.com/jackc/pgx/v5/pgxpool", "stdlib": "github.com/jackc/pgx/v5/stdlib",
 		},
+	}
+	if in.Database == DatabaseGorm {
+		s.paths["gorm"], s.paths[path.Base(in.DriverImport)] = "gorm.io/gorm", in.DriverImport
 	}
 	switch in.Router {
 	case RouterChi, RouterGin, RouterEcho:
@@ -271,6 +275,8 @@ func (w words) HostFields() string {
 	switch w.Database {
 	case DatabasePgx:
 		return "Pool: pool"
+	case DatabaseGorm:
+		return "Gorm: db"
 	case DatabaseSQL:
 		return "DB: db"
 	}

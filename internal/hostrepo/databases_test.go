@@ -11,9 +11,9 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
-// TestI112AndI113 loads programs on every library, each against a stand-in of the library's import path, and once more with
+// TestI84AndI112AndI113 loads programs on every library, each against a stand-in of the library's import path, and once more with
 // a call that hands each accessor on as what it is said to be.
-func TestI112AndI113HandlesOfLibrariesHaveAccessorsThatCompile(t *testing.T) {
+func TestI84AndI112AndI113HandlesOfLibrariesHaveAccessorsThatCompile(t *testing.T) {
 	name := filepath.Join("testdata", "many", "databases.txtar")
 	a, err := txtar.ParseFile(name)
 	if err != nil {

@@ -39,6 +39,23 @@ var drivers = []driver{
 	{"gorm.io/driver/clickhouse", "clickhouse", "clickhouse"},
 }
 
+// RequiredDriver is a driver of an engine that go.mod requires, whether or not anything imports it yet. The Position is zero.
+func (r *Repo) RequiredDriver(engine string) (Engine, bool) {
+	for _, d := range []Engine{
+		{Engine: "sqlite", Driver: "sqlite", Import: "modernc.org/sqlite"},
+		{Engine: "sqlite", Driver: "sqlite3", Import: "github.com/mattn/go-sqlite3"},
+		{Engine: "postgres", Driver: "pgx", Import: "github.com/jackc/pgx/v5/stdlib"},
+		{Engine: "postgres", Driver: "postgres", Import: "github.com/lib/pq"},
+	} {
+		for _, required := range r.Requires {
+			if d.Engine == engine && (d.Import == required || strings.HasPrefix(d.Import, required+"/")) {
+				return d, true
+			}
+		}
+	}
+	return Engine{}, false
+}
+
 // driverOf finds a driver by import path, whichever its major version.
 func driverOf(path string) (driver, bool) {
 	elems := strings.Split(path, "/")

@@ -41,6 +41,7 @@ type Facts struct {
 	Mains        []Main         // main packages of the module
 	Hidden       []Hidden       // routers in files that this build leaves out
 	GoMod        GoMod
+	Requires     []string    // module paths that go.mod requires, as written
 	SyntaxErrors []LoadError // files of the module that do not parse
 }
 

@@ -78,7 +78,7 @@ func Load(ctx context.Context, opts Options) (*Repo, error) {
 		Vendored: mod.vendored, Workspace: mod.workspace, Notes: mod.notes, Env: mod.env,
 		Fset: token.NewFileSet(), deps: map[string]*packages.Package{}, src: map[string][]byte{},
 	}
-	r.GoMod = mod.facts
+	r.GoMod, r.Requires = mod.facts, mod.requires
 	if err := r.loadPackages(ctx, opts, mod); err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ type module struct {
 	notes           []string
 	facts           GoMod
 	goenv           map[string]string
+	requires        []string
 	overlay         map[string][]byte
 }
 
@@ -148,6 +149,7 @@ func (m *module) parseGoMod(data []byte) error {
 		m.facts.Go = f.Go.Version
 	}
 	for _, req := range f.Require {
+		m.requires = append(m.requires, req.Mod.Path)
 		if req.Mod.Path == RuntimeModule {
 			m.facts.RuntimeVersion = req.Mod.Version
 		}

@@ -167,6 +167,8 @@ func (j *job) hostFields() string {
 		return "DB: " + expr
 	case templates.DatabasePgx:
 		return "Pool: " + expr
+	case templates.DatabaseGorm:
+		return "Gorm: " + expr
 	}
 	return ""
 }

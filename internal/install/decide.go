@@ -226,6 +226,9 @@ func (j *job) differs() plan.Refusals {
 	if j.SchemaExists && !j.in.SchemaExists {
 		contradict("schema_exists", "true", "false")
 	}
+	if j.Database == databaseSeparate && j.in.Database != templates.DatabaseOwn {
+		contradict("database", templates.DatabaseOwn, j.in.Database)
+	}
 	if j.Sigra && !j.in.SigraHost {
 		contradict("sigra_host", "true", "false")
 	}

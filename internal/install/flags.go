@@ -68,6 +68,7 @@ func (o Options) normalise() (Options, error) {
 	}
 	oneOf("engine", o.Engine, templates.EngineSQLite, templates.EnginePG)
 	oneOf("migrations", o.Migrations, templates.MigrationModes...)
+	oneOf("database", o.Database, databaseHost, databaseSeparate)
 	if o.Schema != "" && !templates.SchemaName(o.Schema) {
 		usage(wordBadSchema(o.Schema), "lockspire install --schema auth")
 	}

@@ -28,6 +28,7 @@ type Options struct {
 	Engine         string // "sqlite" or "postgres", where the host has evidence for both
 	Migrations     string // one of templates.MigrationModes; defaults to what the host has
 	MigrationsDir  string // migration directory, where there are several or none yet
+	Database       string // "host" or "separate": a database of Lockspire's own; defaults to the host's
 	Schema         string // PostgreSQL schema of the tables
 	LoginPath      string // sign-in page; defaults to the route that looks like one
 	HeaderFile     string // file whose text goes first in each file that is written

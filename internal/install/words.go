@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
 
+	"github.com/lockspire/lockspire/internal/hostrepo"
 	"github.com/lockspire/lockspire/templates"
 )
 
@@ -44,9 +45,12 @@ const (
 	wordDevelopmentBuild = "this lockspire is a development build, which has no runtime version to require: " +
 		"replace the runtime with a checkout, or give --runtime-version"
 
+	wordSeparateDatabase = "go get modernc.org/sqlite && lockspire install --database separate --engine sqlite\n" +
+		"go get github.com/jackc/pgx/v5 && lockspire install --database separate --engine postgres"
+
 	wordNoDatabase  = "no database was found in this module: clients, codes and tokens need SQLite or PostgreSQL"
-	wordOwnDatabase = "go get modernc.org/sqlite && lockspire install --engine sqlite    # import _ \"modernc.org/sqlite\" in main first\n" +
-		"go get github.com/jackc/pgx/v5 && lockspire install --engine postgres    # import _ \"github.com/jackc/pgx/v5/stdlib\" in main first"
+	wordOwnDatabase = "go get modernc.org/sqlite && lockspire install --engine sqlite\n" +
+		"go get github.com/jackc/pgx/v5 && lockspire install --engine postgres"
 )
 
 func wordIssuerWithoutPath(issuer string) string {
@@ -192,7 +196,9 @@ func (j *job) found() []string {
 	}
 	switch {
 	case j.handle != nil:
-		add("database", "%s %s, %s", j.handle.Kind, j.handle.Expr, j.in.Engine)
+		add("database", "%s, %s", handleWords(j.handle), j.engineWords())
+	case j.Database == databaseSeparate:
+		add("database", "%s by driver %s; separate from the application's, as you asked", j.in.Engine, j.in.DriverName)
 	case j.in.Database == templates.DatabaseOwn:
 		add("database", "%s by driver %s; no handle is in scope at the router", j.in.Engine, j.in.DriverName)
 	default:
@@ -210,6 +216,21 @@ func (j *job) found() []string {
 		add("adopted", "%s", file)
 	}
 	return lines
+}
+
+// handleWords names a handle by its library and by what Mount is given.
+func handleWords(h *hostrepo.Handle) string {
+	if h.Library != "" && h.Library != h.Kind {
+		return h.Kind + " " + h.Expr + " (" + h.Library + ")"
+	}
+	return h.Kind + " " + h.Expr
+}
+
+func (j *job) engineWords() string {
+	if j.in.EngineAtStart {
+		return "sqlite or postgres: the database is asked at start"
+	}
+	return j.in.Engine
 }
 
 func (j *job) warnings() []string {
@@ -330,6 +351,8 @@ func (j *job) pastedCall() []string {
 		fields = "DB: db"
 	case templates.DatabasePgx:
 		fields = "Pool: pool"
+	case templates.DatabaseGorm:
+		fields = "Gorm: db"
 	}
 	router := "router"
 	if j.in.Router == templates.RouterHandler {
