@@ -1,7 +1,8 @@
 package templates
 
-// accountResolverFile renders account_resolver.go: the seam to the host's users, as a stub that compiles. The code is
-// the same with --sigra-host; only the prose differs.
+// accountResolverFile renders account_resolver.go: the seam to the host's users, as a stub that compiles. What can be read
+// of the session is read; what only a person knows returns ErrNotWired. The code is the same with --sigra-host; only the
+// prose differs.
 func accountResolverFile(in Inputs) ([]byte, error) {
 	s := newSource(in, "account_resolver")
 	s.decl("accountResolver", `
@@ -12,10 +13,13 @@ type accountResolver struct {
 func newAccountResolver(host Host) $lockspire.AccountResolver {
 	return &accountResolver{host: host}
 }`)
+	current := "\treturn $lockspire.Account{}, $lockspire.ErrNotWired\n"
+	if in.Session.Filled() {
+		current = in.Session.currentAccount(in)
+	}
 	s.decl("CurrentAccount", `
 func (a *accountResolver) CurrentAccount(r *$http.Request) ($lockspire.Account, error) {
-	return $lockspire.Account{}, $lockspire.ErrNotWired
-}`)
+`+current+`}`)
 	s.decl("AccountBySubject", `
 func (a *accountResolver) AccountBySubject(ctx $context.Context, subject string) ($lockspire.Account, error) {
 	return $lockspire.Account{}, $lockspire.ErrNotWired

@@ -11,7 +11,7 @@ func configFile(in Inputs) ([]byte, error) {
 	}[in.Database]
 	s.decl("Host", `
 type Host struct {
-`+fields+`	//: Host.Browser
+`+fields+in.Session.hostField()+`	//: Host.Browser
 	Browser `+formOf(in).browser+`
 }`)
 	s.decl("", `

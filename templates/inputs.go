@@ -76,8 +76,11 @@ type Inputs struct {
 	RouterImport     string `json:"router_import"`               // import path of the router's package
 	Schema           string `json:"schema,omitempty"`            // PostgreSQL schema of the tables
 	SchemaExists     bool   `json:"schema_exists,omitempty"`     // the first migration does not create Schema
-	SigraHost        bool   `json:"sigra_host"`                  // comments speak of the current scope's User
-	Wire             bool   `json:"wire"`                        // the call to Mount is ours to insert
+
+	Session Session `json:"session,omitzero"` // how the host tells who is signed in
+
+	SigraHost bool `json:"sigra_host"` // comments speak of the current scope's User
+	Wire      bool `json:"wire"`       // the call to Mount is ours to insert
 }
 
 // routerMajors are the import paths of routers whose API differs between major versions.
@@ -185,6 +188,7 @@ func (in Inputs) Validate() error {
 	if in.SchemaExists && in.Schema == "" {
 		bad("schema_exists", "there is no schema")
 	}
+	in.Session.validate(bad)
 	return errors.Join(errs...)
 }
 

@@ -54,6 +54,9 @@ func newSource(in Inputs, proseName string) *source {
 	if in.Database == DatabaseGorm {
 		s.paths["gorm"], s.paths[path.Base(in.DriverImport)] = "gorm.io/gorm", in.DriverImport
 	}
+	if in.Session.Filled() && !in.Session.Injected {
+		s.paths["found"] = in.Session.Import
+	}
 	switch in.Router {
 	case RouterChi, RouterGin, RouterEcho:
 		s.paths[in.Router] = in.RouterImport
@@ -91,6 +94,9 @@ func (s *source) external() {
 // nameImports tells jennifer the packages' real names, so that it writes no alias where none is needed.
 func (s *source) nameImports() {
 	for name, path := range s.paths {
+		if name == "found" {
+			name = s.in.Session.Package
+		}
 		s.file.ImportName(path, name)
 	}
 	// The last element of the path is not the package's name, so the import says it.

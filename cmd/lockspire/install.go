@@ -36,6 +36,7 @@ inserted call and one import, shown as a diff.`,
 	flags.StringVar(&o.Issuer, "issuer", "", "`<url>` of the issuer; its path is the mount path")
 	flags.StringVar(&o.Router, "router", "", "`<file:line>` of the router, where several are served")
 	flags.StringVar(&o.Database, "database", "", "`<which>` database the tables go to: host, or separate for one of Lockspire's own (LOCKSPIRE_DATABASE_URL)")
+	flags.StringVar(&o.Session, "session", "", "`<name>` of what tells who is signed in, where several things do; none for a stub")
 	flags.StringVar(&o.Engine, "engine", "", "`<engine>` of the database where the host has both: sqlite or postgres")
 	flags.StringVar(&o.Migrations, "migrations", "", "`<how>` the tables come: "+strings.Join(templates.MigrationTools, ", ")+", runtime (at start) or print")
 	flags.StringVar(&o.MigrationsDir, "migrations-dir", "", "`<dir>` of the migrations")

@@ -64,6 +64,7 @@ type Router struct {
 	Routes   []Route   // in source order per file
 	Uses     []Wrapper // middleware that the router itself runs, in source order
 	Database []Handle  // handles in scope at the insertion point; empty is a fact, not a failure
+	Readers  []Reader  // ways to tell who is signed in, the likeliest first
 	Login    *Login    // likeliest sign-in route, nil when none is registered under a usual name
 
 	// Minor marks a server that only redirects or only shows debug pages; it is never chosen while another router exists.
@@ -186,12 +187,72 @@ type Engine struct {
 	Position
 }
 
-// Session is a session library in use.
+// Session is a session library in use, or a cookie that is set.
 type Session struct {
-	Name   string // "scs", "gorilla/sessions", "securecookie", "cookie"
+	Name   string // "scs", "gorilla/sessions", "securecookie", "simplesessions", "jwt", "cookie"
 	Import string
 	Position
 }
+
+// Reader kinds: how the account that is signed in is read from a request.
+const (
+	ReaderFunc         = "func"             // a func of the host that takes the request or its context
+	ReaderToken        = "cookie"           // a func of the host that takes the value of a cookie: signed cookies, JWTs
+	ReaderSCS          = "scs"              // alexedwards/scs v2
+	ReaderGorilla      = "gorilla/sessions" // gorilla/sessions
+	ReaderSecureCookie = "securecookie"     // gorilla/securecookie, without sessions
+)
+
+// Reader is one way to learn at a router's insertion point whose request it is.
+type Reader struct {
+	Kind    string   // one of the Reader constants
+	Name    string   // what a person calls it: "accounts.From", "(*Server).currentUser", "scs"
+	Account string   // the type that it says something about, "accounts.User"; two readers of one type mean the same
+	Import  string   // import path of the package with Func, or of the library
+	Package string   // its name
+	Func    string   // of ReaderFunc and ReaderToken
+	Takes   string   // TakesRequest and so on
+	Gives   string   // GivesValue, GivesOK or GivesError
+	Checks  []string // what is nil when nobody is signed in, as a path behind the result: "", ".User"
+	Path    string   // from the result to the id: ".User.ID"
+	ID      string   // the type of the id: IDInt64, …
+	Zero    string   // what the id is when nobody is signed in, where nothing else tells: "0", "\"\"", "" for never
+	Key     string   // of the value in the session
+	Cookie  string   // name of the cookie or of the session
+
+	// Call is how the file at the insertion point calls Func, where the generated package cannot: it would import the
+	// router's package. Host is the expression there of a library's manager or store.
+	Call, Host string
+	Calls      int // of Func in the module
+
+	// Problem says why more than this is needed to tell who is signed in, "" when nothing is.
+	Problem string
+	Position
+}
+
+// What the func of a reader takes, and what it gives beside the account.
+const (
+	TakesRequest = "request"
+	TakesContext = "context"
+	TakesGin     = "gin"
+	TakesEcho    = "echo"
+	TakesFiber   = "fiber"
+
+	GivesValue = "value"
+	GivesOK    = "ok"
+	GivesError = "error"
+)
+
+// Types of an account's id, by how they become text.
+const (
+	IDInt64    = "int64"
+	IDSigned   = "signed" // any other signed integer
+	IDUint64   = "uint64"
+	IDUnsigned = "unsigned"
+	IDString   = "string"
+	IDText     = "text"     // another type that is a string underneath
+	IDStringer = "stringer" // has String() string: UUIDs, ULIDs
+)
 
 // Mount is a call to a generated Mount or MustMount.
 type Mount struct {

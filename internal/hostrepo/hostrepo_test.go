@@ -232,9 +232,25 @@ func describeRouter(b *strings.Builder, c *Router) {
 	for _, h := range c.Database {
 		fmt.Fprintf(b, "  handle %s %s via %s engine=%s driver=%s import=%s\n", h.Kind, h.Expr, h.Via, h.Engine, h.Driver, h.Import)
 	}
+	for _, r := range c.Readers {
+		fmt.Fprintf(b, "  reader %s\n", describeReader(r))
+	}
 	if c.Login != nil {
 		fmt.Fprintf(b, "  login %s %s:%d\n", c.Login.Path, c.Login.File, c.Login.Line)
 	}
+}
+
+func describeReader(r Reader) string {
+	text := fmt.Sprintf("%s %s %s:%d", r.Kind, r.Name, r.File, r.Line)
+	for _, fact := range [][2]string{
+		{"takes", r.Takes}, {"gives", r.Gives}, {"id", r.Path + ":" + r.ID}, {"nil", strings.Join(r.Checks, ",")}, {"zero", r.Zero}, {"key", r.Key},
+		{"cookie", r.Cookie}, {"call", r.Call}, {"host", r.Host}, {"import", r.Import}, {"problem", r.Problem},
+	} {
+		if fact[1] != "" {
+			text += fmt.Sprintf(" %s=%q", fact[0], fact[1])
+		}
+	}
+	return text
 }
 
 // visible makes carriage returns and the byte order mark readable.

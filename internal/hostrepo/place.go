@@ -214,6 +214,7 @@ func (p *placement) in(f *fn, r *Router) {
 	r.Expr = expr
 	r.Insert = insertionAt(p.ix, f, list, at)
 	r.Database = handlesAt(p.ix, u, f, pos)
+	r.Readers = readersAt(p.ix, u, f, pos, r.Kind)
 	p.typeAt(f, pos, r)
 	if r.Insert.Generated {
 		r.Problem = "the router is built in a generated file, where an edit would not last"

@@ -48,6 +48,7 @@ func wrapAt(ix *index, s *served, r *Router) {
 		r.Expr = middlewareText(e)
 	}
 	r.Database = handlesAt(ix, u, f, e.Pos())
+	r.Readers = readersAt(ix, u, f, e.Pos(), r.Kind)
 	r.Exit, r.Next = 0, ""
 	if r.Insert.Generated {
 		r.Exit, r.Problem = 1, "the handler is served in a generated file, where an edit would not last"

@@ -108,6 +108,7 @@ func (j *job) wire() error {
 	qualifier, splices := j.qualifier()
 	if insert.Wraps != "" {
 		before, behind := j.around(qualifier)
+		behind = strings.ReplaceAll(behind, "\n", insert.EOL+insert.Indent)
 		splices = append(splices, insert.WrapSplices(before, behind)...)
 	} else {
 		splices = append(splices, insert.CallSplice(j.call(qualifier)...))
@@ -134,30 +135,37 @@ func (j *job) qualifier() (string, []hostrepo.Splice) {
 
 // around is the call that goes around a handler, where it is handed to the server or to middleware.
 func (j *job) around(qualifier string) (before, behind string) {
-	return qualifier + "MustMount(", ", " + qualifier + "Host{" + j.hostFields() + "})"
+	return qualifier + "MustMount(", ", " + qualifier + "Host{" + j.hostFields(qualifier) + "})"
 }
 
 // call is the statement that mounts, in the form that the enclosing function allows.
 func (j *job) call(qualifier string) []string {
-	arguments := j.router.Expr + ", " + qualifier + "Host{" + j.hostFields() + "}"
+	arguments := j.router.Expr + ", " + qualifier + "Host{" + j.hostFields(qualifier) + "}"
 	insert := j.router.Insert
 	if insert.Returns != hostrepo.ReturnsError {
-		return []string{qualifier + "MustMount(" + arguments + ")"}
+		return strings.Split(qualifier+"MustMount("+arguments+")", "\n")
 	}
 	errName, assign := "err", ":="
 	if insert.ErrName != "" {
 		errName, assign = insert.ErrName, "="
 	}
 	results := strings.Join(append(append([]string(nil), insert.Zeros...), errName), ", ")
-	return []string{
-		"if _, " + errName + " " + assign + " " + qualifier + "Mount(" + arguments + "); " + errName + " != nil {",
-		"\treturn " + results,
-		"}",
-	}
+	mount := "if _, " + errName + " " + assign + " " + qualifier + "Mount(" + arguments + "); " + errName + " != nil {"
+	return append(strings.Split(mount, "\n"), "\treturn "+results, "}")
 }
 
 // hostFields are the fields of the Host literal in the call.
-func (j *job) hostFields() string {
+func (j *job) hostFields(qualifier string) string {
+	var fields []string
+	for _, field := range []string{j.databaseField(), j.sessionField(qualifier)} {
+		if field != "" {
+			fields = append(fields, field)
+		}
+	}
+	return strings.Join(fields, ", ")
+}
+
+func (j *job) databaseField() string {
 	expr := "nil"
 	if j.handle != nil {
 		expr = j.handle.Expr

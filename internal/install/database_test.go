@@ -57,7 +57,7 @@ func TestI84AndI112DatabaseIsReachedThroughTheHandleInScopeElseAPoolOfItsOwn(t *
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := decided(t, onDatabase(t, c.handles, c.engines...), c.o)
-			if got := strings.Join([]string{j.in.Database, j.in.Engine, j.in.DriverName, j.hostFields()}, " "); got != c.want {
+			if got := strings.Join([]string{j.in.Database, j.in.Engine, j.in.DriverName, j.hostFields("authserver.")}, " "); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 			rendered, err := templates.Render(j.in)
@@ -94,7 +94,7 @@ func TestI113EngineThatTheHostChoosesAtStartIsAskedOfTheDatabase(t *testing.T) {
 	either := hostrepo.Handle{Kind: hostrepo.HandleSQL, Expr: "db", Engines: []string{"mysql", "postgres", "sqlite"}}
 	repo := onDatabase(t, []hostrepo.Handle{either}, sqlite, pq, mysql)
 	j := decided(t, repo, Options{})
-	if !j.in.EngineAtStart || j.in.Engine != "sqlite" || j.in.DriverName != "sqlite" || j.in.Migrations != "runtime" || j.hostFields() != "DB: db" {
+	if !j.in.EngineAtStart || j.in.Engine != "sqlite" || j.in.DriverName != "sqlite" || j.in.Migrations != "runtime" || j.hostFields("authserver.") != "DB: db" {
 		t.Errorf("inputs %+v", j.in)
 	}
 	if found := strings.Join(j.found(), "\n"); !strings.Contains(found, "sql.DB db, sqlite or postgres: the database is asked at start") {

@@ -36,6 +36,7 @@ func (j *job) decide(ctx context.Context) plan.Refusals {
 	}
 	refusals = append(refusals, j.oldSQLite()...)
 	refusals = append(refusals, j.chooseMigrations()...)
+	refusals = append(refusals, j.chooseSession()...)
 	j.chooseLogin()
 	if j.in.Schema != "" && j.in.Engine != templates.EnginePG {
 		refusals = append(refusals, &plan.Refusal{Exit: 2, What: "--schema is for PostgreSQL, and this host is on " + j.in.Engine, Next: "lockspire install"})

@@ -30,6 +30,7 @@ type Options struct {
 	MigrationsDir  string // migration directory, where there are several or none yet
 	Database       string // "host" or "separate": a database of Lockspire's own; defaults to the host's
 	Schema         string // PostgreSQL schema of the tables
+	Session        string // what tells who is signed in, where several things do; "none" for a stub
 	LoginPath      string // sign-in page; defaults to the route that looks like one
 	HeaderFile     string // file whose text goes first in each file that is written
 	RuntimeVersion string // version of the runtime module, for development builds
@@ -120,6 +121,7 @@ type job struct {
 	in       templates.Inputs
 	router   *hostrepo.Router   // nil when nothing is inserted
 	handle   *hostrepo.Handle   // what the inserted call passes; nil for a pool of its own
+	reader   *hostrepo.Reader   // what tells who is signed in; nil when nothing was found
 	recorded *manifest.Manifest // nil on the first run
 	runtime  string             // version of the runtime module
 	plan     *plan.Plan

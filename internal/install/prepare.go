@@ -77,8 +77,20 @@ func (j *job) resume(ctx context.Context, recorded *manifest.Manifest) (plan.Ref
 		}}, nil
 	}
 	j.router = router
-	j.handle = j.handleFor()
+	j.handle, j.reader = j.handleFor(), j.readerFor()
 	return append(j.unfitPlace(), j.routeConflicts()...), nil
+}
+
+// readerFor finds what the recorded resolver reads.
+func (j *job) readerFor() *hostrepo.Reader {
+	s := j.in.Session
+	for i := range j.router.Readers {
+		r := &j.router.Readers[i]
+		if s.Filled() && r.Kind == s.Kind && r.Import == s.Import && r.Func == s.Func && r.Key == s.Key && (r.Call != "") == s.Injected {
+			return r
+		}
+	}
+	return nil
 }
 
 // handleFor finds the handle that the recorded inputs need. Without one the call says so by its nil field.

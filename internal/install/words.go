@@ -88,6 +88,14 @@ func wordGetDriver(engine string) string {
 	return "go get modernc.org/sqlite    # then import _ \"modernc.org/sqlite\" in main"
 }
 
+func wordManySessions(r hostrepo.Reader, n int) string {
+	return fmt.Sprintf("one of %d things that tell who is signed in: %s", n, sessionName(r))
+}
+
+func wordNoSuchSession(name string) string {
+	return "--session " + name + " is nothing that was found to tell who is signed in"
+}
+
 func wordPackageTaken(name string) string {
 	return "package " + name + " of yours is here; Lockspire never merges into a package"
 }
@@ -204,6 +212,7 @@ func (j *job) found() []string {
 	default:
 		add("database", "%s", j.in.Engine)
 	}
+	j.foundSession(add)
 	for _, line := range j.migrationsFound() {
 		add("migrations", "%s", line)
 	}
@@ -216,6 +225,19 @@ func (j *job) found() []string {
 		add("adopted", "%s", file)
 	}
 	return lines
+}
+
+// foundSession says what the account resolver reads, or why it reads nothing of what was found.
+func (j *job) foundSession(add func(what, format string, args ...any)) {
+	switch r := j.reader; {
+	case r != nil && j.in.Session.Filled():
+		add("session", "%s, %s:%d", sessionName(*r), r.File, r.Line)
+	case r != nil:
+		add("session", "%s, %s:%d, which is not enough: %s", sessionName(*r), r.File, r.Line, strings.TrimPrefix(j.in.Session.Open, sessionName(*r)+": "))
+	case j.router != nil && len(j.repo.Sessions) > 0 && j.recorded == nil:
+		s := j.repo.Sessions[0]
+		add("session", "%s, %s:%d; nothing was found that tells who is signed in", s.Name, s.File, s.Line)
+	}
 }
 
 // handleWords names a handle by its library and by what Mount is given.
@@ -282,7 +304,11 @@ func (j *job) todo(rendered []templates.File) []string {
 	}
 	resolver := fmt.Sprintf("Write the account resolver, %s: who is signed in, and what clients may know of them.",
 		at(rendered, "account_resolver", "CurrentAccount("))
-	if j.router != nil && j.router.Insert.InMain {
+	if j.in.Session.Filled() {
+		resolver = fmt.Sprintf("Finish the account resolver, %s: it reads who is signed in, and not yet who a subject is (%s)\nand what clients may know of them.",
+			at(rendered, "account_resolver", "CurrentAccount("), at(rendered, "account_resolver", "AccountBySubject("))
+	}
+	if j.router != nil && j.router.Insert.InMain && !j.in.Session.Filled() {
 		resolver += fmt.Sprintf("\nNothing can import package main: give Host a func field for what it needs from there (%s).",
 			at(rendered, "config", "type Host "))
 	}
@@ -360,9 +386,12 @@ func (j *job) pastedCall() []string {
 	}
 	if j.router != nil && j.router.Expr != "" && !strings.Contains(j.router.Expr, "…") {
 		router = j.router.Expr
-		if f := j.hostFields(); f != "" && j.handle != nil {
-			fields = f
+		if j.handle != nil {
+			fields = j.databaseField()
 		}
+	}
+	if f := j.sessionField(j.in.PackageName() + "."); f != "" {
+		fields = strings.TrimPrefix(fields+", "+f, ", ")
 	}
 	name := j.in.PackageName()
 	return []string{name + ".MustMount(" + router + ", " + name + ".Host{" + fields + "})"}
