@@ -3,7 +3,6 @@ package templates
 import (
 	"fmt"
 	"go/token"
-	"path"
 	"regexp"
 	"strings"
 )
@@ -248,5 +247,5 @@ func (w words) Found() string {
 	case s.Kind == SessionFunc || s.Kind == SessionCookie:
 		return s.Package + "." + s.Func
 	}
-	return path.Base(s.Kind) + ", under the key " + s.Key
+	return "the key " + s.Key + " of Host.Sessions"
 }

@@ -118,7 +118,7 @@ func TestWrongFlagsAreUsageErrors(t *testing.T) {
 		"issuer with the default port": {Options{Issuer: "https://app.example:443/lockspire"}, []string{"default port"}},
 		"issuer without a path":        {Options{Issuer: "https://app.example"}, []string{"has no path", "--issuer https://app.example/lockspire"}},
 		"login elsewhere":              {Options{LoginPath: "//evil.example"}, []string{"--login-path"}},
-		"migrations":                   {Options{Migrations: "magic"}, []string{"goose, runtime, print"}},
+		"migrations":                   {Options{Migrations: "magic"}, []string{"goose, golang-migrate", "runtime, print"}},
 		"migrations outside":           {Options{MigrationsDir: "../db"}, []string{"--migrations-dir ../db"}},
 		"runtime version":              {Options{RuntimeVersion: "latest"}, []string{"--runtime-version latest"}},
 	} {

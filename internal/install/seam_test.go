@@ -27,7 +27,8 @@ func TestI60AndI64AndI66AndI67AndI68RoutersServeHostAndProvider(t *testing.T) {
 	}
 }
 
-// fillSeam does what install leaves to a person: the account resolver, and the two funcs that the generated tests ask for.
+// fillSeam does what install leaves to a person: two methods of the account resolver, and the two funcs that the generated
+// tests ask for. Who is signed in, the generated resolver reads itself, from each host's own kind of session.
 // The host's own routes are then tested over HTTP, and TestSeam walks through its sign-in.
 func fillSeam(t *testing.T, host string) {
 	t.Helper()
@@ -37,13 +38,26 @@ func fillSeam(t *testing.T, host string) {
 	}
 	module := strings.TrimSpace(strings.TrimPrefix(strings.SplitN(string(goMod), "\n", 2)[0], "module"))
 	fiber := regexp.MustCompile(`github\.com/gofiber/fiber/v[23]`).FindString(string(goMod))
-	replace := strings.NewReplacer("MODULE", module, "FIBER", fiber)
+	pairs := []string{"MODULE", module, "FIBER", fiber}
+	switch {
+	case strings.Contains(string(goMod), "gorm.io/gorm "):
+		pairs = append(pairs, "*sql.DB", "*gorm.DB", "\t\"database/sql\"\n", "", "\t\"testing\"\n", "\t\"testing\"\n\n\t\"gorm.io/gorm\"\n",
+			"\tapplyMigrations(t, db)\n", "")
+	case strings.Contains(string(goMod), "github.com/jmoiron/sqlx "):
+		pairs = append(pairs, "web.New(db)", "web.New(sqlx.NewDb(db, \"pgx\"))", "\t\"testing\"\n", "\t\"testing\"\n\n\t\"github.com/jmoiron/sqlx\"\n")
+	}
+	replace := strings.NewReplacer(pairs...)
+	own := strings.NewReplacer("MODULE", module, "FIBER", fiber)
 	fill := func(from, to string) {
 		data, err := os.ReadFile(filepath.Join("testdata", "seam", from))
 		if err != nil {
 			t.Fatal(err)
 		}
-		writeFile(t, filepath.Join(host, "internal/authserver", to), replace.Replace(string(data)))
+		text := own.Replace(string(data))
+		if to == "site_test.go" {
+			text = replace.Replace(string(data))
+		}
+		writeFile(t, filepath.Join(host, "internal/authserver", to), text)
 	}
 	site := "site_http_test.go.txt"
 	switch {
@@ -59,25 +73,33 @@ func fillSeam(t *testing.T, host string) {
 	fill(site, "site_test.go")
 	fill("routes_test.go.txt", "routes_test.go")
 	fill("migrations_test.go.txt", "migrations_test.go")
-	fill("account_resolver.go.txt", "account_resolver.go")
+	fill("filled.go.txt", "filled.go")
+	edit(t, filepath.Join(host, "internal/authserver/account_resolver.go"), [][2]string{
+		{"subject string) (lockspire.Account, error) {\n\treturn lockspire.Account{}, lockspire.ErrNotWired", "subject string) (lockspire.Account, error) {\n\treturn bySubject(subject)"},
+		{"return nil, lockspire.ErrNotWired", "return claimsOf(account, request)"},
+	})
+	edit(t, filepath.Join(host, "internal/authserver/authserver_test.go"), [][2]string{
+		{"\treturn nil\n}\n", "\treturn siteHandler(t, db)\n}\n"},
+		{"return nil, errors.New(\"authserver_test.go: signIn is not written yet\")", "return login.Form(\"password\").Submit(\"name\", \"alice\", \"password\", \"correct horse\")"},
+		{"\t\"errors\"\n", ""},
+	})
+}
 
-	tests := filepath.Join(host, "internal/authserver/authserver_test.go")
-	data, err := os.ReadFile(tests)
+// edit replaces pieces of a file, each of which must be there.
+func edit(t *testing.T, name string, pieces [][2]string) {
+	t.Helper()
+	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := string(data)
-	for _, edit := range [][2]string{
-		{"\treturn nil\n}\n", "\treturn siteHandler(t, db)\n}\n"},
-		{"return nil, errors.New(\"authserver_test.go: signIn is not written yet\")", "return login.Form(\"password\").Submit(\"name\", \"alice\", \"password\", \"correct horse\")"},
-		{"\t\"errors\"\n", ""},
-	} {
-		if !strings.Contains(text, edit[0]) {
-			t.Fatalf("%s has no %q any more", tests, edit[0])
+	for _, piece := range pieces {
+		if !strings.Contains(text, piece[0]) {
+			t.Fatalf("%s has no %q any more", name, piece[0])
 		}
-		text = strings.Replace(text, edit[0], edit[1], 1)
+		text = strings.Replace(text, piece[0], piece[1], 1)
 	}
-	writeFile(t, tests, text)
+	writeFile(t, name, text)
 }
 
 // findsNothing runs verify, which must know the wiring of every router to be right.

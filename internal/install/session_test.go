@@ -47,20 +47,19 @@ func TestI86AndI109AndI110ResolverReadsTheSessionThatIsFoundAndCompiles(t *testi
 	}
 	var got strings.Builder
 	filled := map[string]bool{}
-	for i := range repo.Routers {
-		one := *repo
-		one.Routers = repo.Routers[i : i+1]
-		name := strings.Split(one.Routers[0].File, "/")[0]
+	for routers := repo.Routers; len(routers) > 0; routers = routers[1:] {
+		repo.Routers = routers[:1]
+		name := strings.Split(routers[0].File, "/")[0]
 		fmt.Fprintf(&got, "== %s\n", name)
 		dir := "gen/as" + name
 		o := Options{Package: dir}
-		j, err := decideOn(t, &one, o)
+		j, err := decideOn(t, repo, o)
 		if refusals, ok := plan.AsRefusals(err); ok {
 			for _, r := range refusals {
 				fmt.Fprintf(&got, "exit %d: %s:%d: %s\n\t%s\n", r.Exit, r.Path, r.Line, r.What, r.Next)
 			}
 			o.Session = strings.Fields(refusals[0].Next)[3]
-			j, err = decideOn(t, &one, o)
+			j, err = decideOn(t, repo, o)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -28,6 +28,9 @@ func TestCallBehindARouterThatServesItselfIsUnreachable(t *testing.T) {
 				t.Fatalf("%s does not serve by %s", main, c.serve)
 			}
 			call := "authserver.MustMount(" + c.call + ", authserver.Host{DB: db})"
+			if strings.Contains(read(t, filepath.Join(dir, "go.mod")), "gorm.io/gorm ") {
+				call = strings.Replace(call, "DB: db", "Gorm: db", 1)
+			}
 			serve := strings.TrimSuffix(strings.TrimPrefix(c.serve, "log.Fatal("), ")")
 			source := strings.Replace(before, "import (", "import (\n\t\""+modulePath(t, dir)+"/internal/authserver\"", 1)
 			for position, want := range map[string]bool{

@@ -5,6 +5,7 @@ go 1.26.0
 replace github.com/lockspire/lockspire/runtime => ../../../runtime
 
 require (
+	github.com/alexedwards/scs/v2 v2.9.0
 	github.com/julienschmidt/httprouter v1.3.0
 	github.com/lockspire/lockspire/runtime v0.0.0-00010101000000-000000000000
 	modernc.org/sqlite v1.62.0

@@ -3,7 +3,9 @@ package authserver
 import (
 	"context"
 	"net/http"
+	"strconv"
 
+	"example.com/memo/internal/accounts"
 	lockspire "github.com/lockspire/lockspire/runtime"
 )
 
@@ -11,7 +13,7 @@ import (
 // concurrently, once per request each, and never while Lockspire holds a database connection,
 // so it may use the same pool.
 //
-// Every method is a stub that returns lockspire.ErrNotWired, which Lockspire answers with 503.
+// A method that returns lockspire.ErrNotWired is a stub, which Lockspire answers with 503.
 // `lockspire verify` names the ones that are left.
 type accountResolver struct {
 	host Host
@@ -23,21 +25,11 @@ func newAccountResolver(host Host) lockspire.AccountResolver {
 	return &accountResolver{host: host}
 }
 
-// CurrentAccount returns the account that is signed in on r, from your own session:
+// CurrentAccount returns the account that is signed in on r, as accounts.From tells it. Look
+// whether that is all it takes: a sign-in that still waits for a second factor, and an account
+// that is locked, must not be returned. More is welcome:
 //
-//	user, ok := sessions.UserFrom(r.Context())
-//	if !ok {
-//		return lockspire.Account{}, lockspire.ErrNotSignedIn
-//	}
-//	return lockspire.Account{
-//		Subject:     strconv.FormatInt(user.ID, 10),
-//		DisplayName: user.Name,
-//		SessionID:   sessions.ID(r.Context()),
-//		AuthTime:    user.SignedInAt,
-//	}, nil
-//
-// What middleware of echo keeps with c.Set is not in r.Context(): EchoContext(r) is the way to
-// it.
+//	DisplayName: user.Name, SessionID: sessions.ID(r.Context()), AuthTime: user.SignedInAt
 //
 // Subject becomes the sub claim, the only name by which clients know this person: a stable
 // internal id that is never given to anybody else. Never an e-mail address or a username,
@@ -51,7 +43,11 @@ func newAccountResolver(host Host) lockspire.AccountResolver {
 // store is down): the answer is 503 and nothing is issued, so do not turn such an error into
 // ErrNotSignedIn.
 func (a *accountResolver) CurrentAccount(r *http.Request) (lockspire.Account, error) {
-	return lockspire.Account{}, lockspire.ErrNotWired
+	user, ok := accounts.From(r.Context())
+	if !ok {
+		return lockspire.Account{}, lockspire.ErrNotSignedIn
+	}
+	return lockspire.Account{Subject: strconv.FormatInt(user.ID, 10)}, nil
 }
 
 // AccountBySubject finds the account behind a subject, without a browser: whenever a client

@@ -48,11 +48,13 @@ func MustMount(router *echo.Echo, host Host) *lockspire.Provider {
 
 // mount is Mount with the configuration given.
 func mount(router *echo.Echo, host Host, config lockspire.Config) (*lockspire.Provider, error) {
-	config.Dialect = lockspire.SQLite
 	if err := checkIssuer(config); err != nil {
 		return nil, err
 	}
 	ctx := context.Background()
+	if err := setDialect(ctx, &config); err != nil {
+		return nil, err
+	}
 	if err := lockspire.Migrate(ctx, config.DB, config.Dialect, config.Schema); err != nil {
 		return nil, fmt.Errorf("authserver: %w", err)
 	}
@@ -76,6 +78,24 @@ func checkIssuer(config lockspire.Config) error {
 	if err == nil && config.MountPath == "" && issuer.Path != MountPath {
 		return fmt.Errorf("authserver: the issuer %s must end in %q, where it is mounted", config.Issuer, MountPath)
 	}
+	return nil
+}
+
+// setDialect asks the database which engine it is, since the application chooses when it
+// starts. Where newConfig has set Dialect, that counts.
+func setDialect(ctx context.Context, config *lockspire.Config) error {
+	if config.Dialect != "" {
+		return nil
+	}
+	var version string
+	if err := config.DB.QueryRowContext(ctx, "SELECT sqlite_version()").Scan(&version); err == nil {
+		config.Dialect = lockspire.SQLite
+		return nil
+	}
+	if err := config.DB.QueryRowContext(ctx, "SHOW server_version_num").Scan(&version); err != nil {
+		return fmt.Errorf("authserver: the database answers neither as SQLite nor as PostgreSQL: %w", err)
+	}
+	config.Dialect = lockspire.PostgreSQL
 	return nil
 }
 

@@ -15,6 +15,9 @@ var MountForTest = mount
 // PagesForTest are the pages of this package.
 func PagesForTest() lockspire.Pages { return newPages() }
 
+// SetDialectForTest is setDialect, for TestSmoke.
+var SetDialectForTest = setDialect
+
 // ProviderForTest is a second provider on the application's configuration and database, as a
 // second replica would be.
 func ProviderForTest(host Host) (*lockspire.Provider, error) {
@@ -26,6 +29,8 @@ func ProviderForTest(host Host) (*lockspire.Provider, error) {
 		return nil, errors.New("authserver: Host.DB is nil")
 	}
 	config.DB = host.DB
-	config.Dialect = lockspire.SQLite
+	if err := setDialect(context.Background(), &config); err != nil {
+		return nil, err
+	}
 	return lockspire.New(context.Background(), config)
 }

@@ -3,26 +3,30 @@
 package authserver_test
 
 import (
-	"database/sql"
 	"errors"
 	"net/http"
 	"path/filepath"
 	"testing"
 
+	"github.com/glebarez/sqlite"
 	"github.com/lockspire/lockspire/runtime/lockspiretest"
-	_ "modernc.org/sqlite"
+	"gorm.io/gorm"
 )
 
 // openTestDB returns an empty database that lives as long as the test.
-func openTestDB(t *testing.T) *sql.DB {
+func openTestDB(t *testing.T) *gorm.DB {
 	t.Helper()
 	source := "file:" + filepath.ToSlash(filepath.Join(t.TempDir(), "test.db")) +
 		"?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)"
-	db, err := sql.Open("sqlite", source)
+	db, err := gorm.Open(sqlite.Open(source), &gorm.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = db.Close() })
+	pool, err := db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pool.Close() })
 	return db
 }
 
@@ -34,7 +38,7 @@ func openTestDB(t *testing.T) *sql.DB {
 //
 // Where the router is in package main, which cannot be imported, call lockspiretest.Walk from
 // a test there instead.
-func hostHandler(t *testing.T, db *sql.DB) http.Handler {
+func hostHandler(t *testing.T, db *gorm.DB) http.Handler {
 	t.Helper()
 	return nil
 }

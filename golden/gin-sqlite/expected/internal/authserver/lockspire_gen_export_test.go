@@ -5,6 +5,7 @@ package authserver
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	lockspire "github.com/lockspire/lockspire/runtime"
 )
@@ -22,10 +23,12 @@ func ProviderForTest(host Host) (*lockspire.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	if host.DB == nil {
-		return nil, errors.New("authserver: Host.DB is nil")
+	if host.Gorm == nil {
+		return nil, errors.New("authserver: Host.Gorm is nil")
 	}
-	config.DB = host.DB
+	if config.DB, err = host.Gorm.DB(); err != nil {
+		return nil, fmt.Errorf("authserver: %w", err)
+	}
 	config.Dialect = lockspire.SQLite
 	return lockspire.New(context.Background(), config)
 }

@@ -2,18 +2,18 @@
 package web
 
 import (
-	"database/sql"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
 
 	"example.com/shop/internal/accounts"
 	"example.com/shop/internal/authserver"
 )
 
 // New returns the whole site on db.
-func New(db *sql.DB) (*gin.Engine, error) {
-	if err := db.Ping(); err != nil {
+func New(db *gorm.DB) (*gin.Engine, error) {
+	if err := db.Exec("SELECT 1").Error; err != nil {
 		return nil, err
 	}
 	r := gin.New()
@@ -28,7 +28,7 @@ func New(db *sql.DB) (*gin.Engine, error) {
 	{
 		api.GET("/notes", func(c *gin.Context) { c.String(http.StatusOK, "[]") })
 	}
-	if _, err := authserver.Mount(r, authserver.Host{DB: db}); err != nil {
+	if _, err := authserver.Mount(r, authserver.Host{Gorm: db}); err != nil {
 		return nil, err
 	}
 	r.NoRoute(func(c *gin.Context) { c.String(http.StatusOK, "everything else") })

@@ -1,16 +1,17 @@
 package main
 
 import (
-	"database/sql"
 	"log"
 
-	_ "modernc.org/sqlite"
+	"github.com/glebarez/sqlite"
+	"gorm.io/gorm"
 
 	"example.com/shop/internal/web"
 )
 
 func main() {
-	db, err := sql.Open("sqlite", "file:app.db?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)")
+	source := "file:app.db?_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)"
+	db, err := gorm.Open(sqlite.Open(source), &gorm.Config{})
 	if err != nil {
 		log.Fatal(err)
 	}

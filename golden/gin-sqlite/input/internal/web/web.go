@@ -2,17 +2,17 @@
 package web
 
 import (
-	"database/sql"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+	"gorm.io/gorm"
 
 	"example.com/shop/internal/accounts"
 )
 
 // New returns the whole site on db.
-func New(db *sql.DB) (*gin.Engine, error) {
-	if err := db.Ping(); err != nil {
+func New(db *gorm.DB) (*gin.Engine, error) {
+	if err := db.Exec("SELECT 1").Error; err != nil {
 		return nil, err
 	}
 	r := gin.New()

@@ -2,7 +2,9 @@ package authserver
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strconv"
 
 	lockspire "github.com/lockspire/lockspire/runtime"
 )
@@ -11,7 +13,7 @@ import (
 // concurrently, once per request each, and never while Lockspire holds a database connection,
 // so it may use the same pool.
 //
-// Every method is a stub that returns lockspire.ErrNotWired, which Lockspire answers with 503.
+// A method that returns lockspire.ErrNotWired is a stub, which Lockspire answers with 503.
 // `lockspire verify` names the ones that are left.
 type accountResolver struct {
 	host Host
@@ -23,18 +25,11 @@ func newAccountResolver(host Host) lockspire.AccountResolver {
 	return &accountResolver{host: host}
 }
 
-// CurrentAccount returns the account that is signed in on r, from your own session:
+// CurrentAccount returns the account that is signed in on r, as the key user_id of
+// Host.Sessions tells it. Look whether that is all it takes: a sign-in that still waits for a
+// second factor, and an account that is locked, must not be returned. More is welcome:
 //
-//	user, ok := sessions.UserFrom(r.Context())
-//	if !ok {
-//		return lockspire.Account{}, lockspire.ErrNotSignedIn
-//	}
-//	return lockspire.Account{
-//		Subject:     strconv.FormatInt(user.ID, 10),
-//		DisplayName: user.Name,
-//		SessionID:   sessions.ID(r.Context()),
-//		AuthTime:    user.SignedInAt,
-//	}, nil
+//	DisplayName: user.Name, SessionID: sessions.ID(r.Context()), AuthTime: user.SignedInAt
 //
 // Subject becomes the sub claim, the only name by which clients know this person: a stable
 // internal id that is never given to anybody else. Never an e-mail address or a username,
@@ -48,7 +43,24 @@ func newAccountResolver(host Host) lockspire.AccountResolver {
 // store is down): the answer is 503 and nothing is issued, so do not turn such an error into
 // ErrNotSignedIn.
 func (a *accountResolver) CurrentAccount(r *http.Request) (lockspire.Account, error) {
-	return lockspire.Account{}, lockspire.ErrNotWired
+	if a.host.Sessions == nil {
+		return lockspire.Account{}, lockspire.ErrNotWired
+	}
+	session, err := a.host.Sessions.Get(r, "wiki")
+	if err != nil {
+		// A cookie that does not decode was signed with an old key, or is forged: nobody is signed in.
+		// A store that is down is another matter.
+		var broken interface{ IsDecode() bool }
+		if errors.As(err, &broken) && broken.IsDecode() {
+			return lockspire.Account{}, lockspire.ErrNotSignedIn
+		}
+		return lockspire.Account{}, err
+	}
+	id, ok := session.Values["user_id"].(int64)
+	if !ok || id == 0 {
+		return lockspire.Account{}, lockspire.ErrNotSignedIn
+	}
+	return lockspire.Account{Subject: strconv.FormatInt(id, 10)}, nil
 }
 
 // AccountBySubject finds the account behind a subject, without a browser: whenever a client

@@ -23,6 +23,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/alexedwards/scs/v2"
 	lockspire "github.com/lockspire/lockspire/runtime"
 )
 
@@ -33,6 +34,9 @@ import (
 type Host struct {
 	// DB is the pool that holds the lockspire_* tables. Lockspire never closes it.
 	DB *sql.DB
+
+	// Sessions is where the account resolver reads who is signed in.
+	Sessions *scs.SessionManager
 
 	// Browser wraps the pages that a person sees (authorize, interactions, apps): pass the
 	// middleware that loads your session. Leave it nil where the router already runs it. The

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/alexedwards/scs/v2"
 	"github.com/julienschmidt/httprouter"
 
 	"example.com/blog/internal/accounts"
@@ -17,15 +18,16 @@ func New(db *sql.DB) (http.Handler, error) {
 	if err := db.Ping(); err != nil {
 		return nil, err
 	}
+	sessions := scs.New()
 	r := httprouter.New()
 	r.HandlerFunc("GET", "/login", loginForm)
-	r.HandlerFunc("POST", "/login", login)
+	r.HandlerFunc("POST", "/login", login(sessions))
 	r.GET("/notes/:id", func(w http.ResponseWriter, _ *http.Request, p httprouter.Params) {
 		fmt.Fprint(w, "note ", p.ByName("id"))
 	})
 	r.GET("/api/notes", func(w http.ResponseWriter, _ *http.Request, _ httprouter.Params) { fmt.Fprint(w, "[]") })
 	r.NotFound = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "everything else") })
-	return loadSession(authserver.MustMount(r, authserver.Host{DB: db})), nil
+	return sessions.LoadAndSave(authserver.MustMount(r, authserver.Host{DB: db, Sessions: sessions})), nil
 }
 
 func loginForm(w http.ResponseWriter, r *http.Request) {
@@ -33,21 +35,18 @@ func loginForm(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, accounts.Form(r.FormValue("return_to"), r.FormValue("interaction_id")))
 }
 
-func login(w http.ResponseWriter, r *http.Request) {
-	cookie, ok := accounts.SignIn(r.PostFormValue("name"), r.PostFormValue("password"))
-	if !ok {
-		http.Error(w, "wrong password", http.StatusUnauthorized)
-		return
-	}
-	http.SetCookie(w, &http.Cookie{Name: accounts.Cookie, Value: cookie, Path: "/", HttpOnly: true})
-	http.Redirect(w, r, accounts.Next(r.PostFormValue("return_to")), http.StatusSeeOther)
-}
-
-func loadSession(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if cookie, err := r.Cookie(accounts.Cookie); err == nil {
-			r = r.WithContext(accounts.Load(r.Context(), cookie.Value))
+func login(sessions *scs.SessionManager) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		user, ok := accounts.SignIn(r.PostFormValue("name"), r.PostFormValue("password"))
+		if !ok {
+			http.Error(w, "wrong password", http.StatusUnauthorized)
+			return
 		}
-		next.ServeHTTP(w, r)
-	})
+		if err := sessions.RenewToken(r.Context()); err != nil {
+			http.Error(w, "no session today", http.StatusInternalServerError)
+			return
+		}
+		sessions.Put(r.Context(), "userID", user.ID)
+		http.Redirect(w, r, accounts.Next(r.PostFormValue("return_to")), http.StatusSeeOther)
+	}
 }

@@ -28,13 +28,15 @@ func TestSmoke(t *testing.T) {
 	config := lockspire.Config{
 		Issuer:   "https://app.example" + authserver.MountPath,
 		DB:       openTestDB(t),
-		Dialect:  lockspire.SQLite,
 		Accounts: smokeAccounts{},
 		Pages:    authserver.PagesForTest(),
 		Secrets:  [][]byte{secret},
 		Scopes: []lockspire.Scope{
 			{Name: "profile", Title: "See your name"},
 		},
+	}
+	if err := authserver.SetDialectForTest(t.Context(), &config); err != nil {
+		t.Fatal(err)
 	}
 	router := echo.New()
 	provider, err := authserver.MountForTest(router, authserver.Host{}, config)

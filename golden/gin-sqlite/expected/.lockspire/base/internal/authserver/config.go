@@ -10,7 +10,6 @@ package authserver
 
 import (
 	"crypto/rand"
-	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	lockspire "github.com/lockspire/lockspire/runtime"
+	"gorm.io/gorm"
 )
 
 // Host is what the application hands to Mount. It is yours: add what the account resolver
@@ -31,8 +31,8 @@ import (
 // Mount. A type declared in package main or in the package of the router cannot be named here
 // without an import cycle; a func field can carry it all the same.
 type Host struct {
-	// DB is the pool that holds the lockspire_* tables. Lockspire never closes it.
-	DB *sql.DB
+	// Gorm holds the lockspire_* tables. Lockspire takes its *sql.DB and never closes it.
+	Gorm *gorm.DB
 
 	// Browser runs before the pages that a person sees (authorize, interactions, apps): the
 	// middleware that loads your session. Leave it nil where the router already runs it. The

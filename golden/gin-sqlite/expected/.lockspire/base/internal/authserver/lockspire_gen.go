@@ -29,10 +29,12 @@ func Mount(router gin.IRouter, host Host) (*lockspire.Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("authserver: %w", err)
 	}
-	if host.DB == nil {
-		return nil, errors.New("authserver: Host.DB is nil")
+	if host.Gorm == nil {
+		return nil, errors.New("authserver: Host.Gorm is nil")
 	}
-	config.DB = host.DB
+	if config.DB, err = host.Gorm.DB(); err != nil {
+		return nil, fmt.Errorf("authserver: %w", err)
+	}
 	return mount(router, host, config)
 }
 

@@ -25,9 +25,13 @@ func TestSmoke(t *testing.T) {
 	if _, err := rand.Read(secret); err != nil {
 		t.Fatal(err)
 	}
+	pool, err := openTestDB(t).DB()
+	if err != nil {
+		t.Fatal(err)
+	}
 	config := lockspire.Config{
 		Issuer:   "https://app.example" + authserver.MountPath,
-		DB:       openTestDB(t),
+		DB:       pool,
 		Dialect:  lockspire.SQLite,
 		Accounts: smokeAccounts{},
 		Pages:    authserver.PagesForTest(),
@@ -63,7 +67,7 @@ func TestSeam(t *testing.T) {
 		t.Log("hostHandler returns nil: write it, and this test proves your own router, sessions and account resolver")
 		return
 	}
-	provider, err := authserver.ProviderForTest(authserver.Host{DB: db})
+	provider, err := authserver.ProviderForTest(authserver.Host{Gorm: db})
 	if err != nil {
 		t.Fatal(err)
 	}
