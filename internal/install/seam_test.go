@@ -74,6 +74,9 @@ func fillSeam(t *testing.T, host string) {
 	fill("routes_test.go.txt", "routes_test.go")
 	fill("migrations_test.go.txt", "migrations_test.go")
 	fill("filled.go.txt", "filled.go")
+	if strings.Contains(string(goMod), "github.com/jackc/pgx/v5 ") && strings.Contains(string(goMod), "modernc.org/sqlite ") {
+		fill("dialect_test.go.txt", "dialect_test.go")
+	}
 	edit(t, filepath.Join(host, "internal/authserver/account_resolver.go"), [][2]string{
 		{"subject string) (lockspire.Account, error) {\n\treturn lockspire.Account{}, lockspire.ErrNotWired", "subject string) (lockspire.Account, error) {\n\treturn bySubject(subject)"},
 		{"return nil, lockspire.ErrNotWired", "return claimsOf(account, request)"},
