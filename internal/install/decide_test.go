@@ -296,3 +296,24 @@ func write(t *testing.T, repo *hostrepo.Repo, path, content string) {
 	t.Helper()
 	writeFile(t, filepath.Join(repo.ModuleRoot, filepath.FromSlash(path)), content)
 }
+
+// I46: the application is mounted under a base path of its configuration. The provider stands beside it, on what is served.
+func TestI46BasePathOfTheConfigurationIsNamedWithTheWayOut(t *testing.T) {
+	repo := muxHost(t)
+	if got := decided(t, repo, Options{}).warnings(); len(got) != 0 {
+		t.Errorf("warnings without a base path: %q", got)
+	}
+	repo.Routers[0].Routes = append(repo.Routers[0].Routes, hostrepo.Route{Pattern: `base + "/"`, Position: at3("web.go", 25)})
+	j := decided(t, repo, Options{})
+	if got := j.warnings(); len(got) != 1 || !strings.Contains(got[0], "web.go:25 serves under base, ") || !strings.Contains(got[0], "--mount-path /base/lockspire") {
+		t.Errorf("warnings: %q", got)
+	}
+	for _, p := range templates.Paths(j.in) {
+		if !strings.HasPrefix(p, "/lockspire/") && !strings.HasPrefix(p, "/.well-known/") {
+			t.Errorf("%s is neither below the mount path nor a well-known at the root", p)
+		}
+	}
+	if got := decided(t, repo, Options{MountPath: "/app/lockspire"}).warnings(); len(got) != 0 {
+		t.Errorf("warnings with the path given: %q", got)
+	}
+}

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/lockspire/lockspire/internal/hostrepo"
@@ -32,4 +33,17 @@ func (j *job) engineWords() string {
 		return "sqlite or postgres: the database is asked at start"
 	}
 	return j.in.Engine
+}
+
+// basePath warns of an application that lives under a path which is only known at run time. The provider is mounted beside it,
+// on what is served, so that its paths and the metadata at the root do not move; a session cookie may be limited to that path.
+func (j *job) basePath() string {
+	for _, r := range j.router.Routes {
+		if base, ok := strings.CutSuffix(r.Pattern, ` + "/"`); ok && !r.Known && j.MountPath == "" {
+			return fmt.Sprintf("%s:%d serves under %s, which is only known at run time. The provider is mounted at %s all the same: if your session\n"+
+				"cookie is limited to that path, browsers do not send it there. Then give the path:\n"+
+				"lockspire install --mount-path /base%s", r.File, r.Line, base, j.in.MountPath, j.in.MountPath)
+		}
+	}
+	return ""
 }

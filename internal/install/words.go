@@ -256,6 +256,9 @@ func (j *job) warnings() []string {
 			out = append(out, fmt.Sprintf("%s:%d %s goes before the provider for that host name", r.File, r.Line, r.Pattern))
 		}
 	}
+	if warning := j.basePath(); warning != "" {
+		out = append(out, warning)
+	}
 	for _, p := range j.repo.Providers {
 		out = append(out, fmt.Sprintf("%s:%d calls lockspire.New by hand: with the generated Mount there are two providers", p.File, p.Line))
 	}
