@@ -108,7 +108,7 @@ func secretsFor(issuer string) ([][]byte, error) {
 	}
 	secret, err := developmentSecret()
 	if err != nil {
-		return nil, fmt.Errorf("LOCKSPIRE_SECRETS is not set: %w", err)
+		return nil, fmt.Errorf("LOCKSPIRE_SECRETS is not set, and %w", err)
 	}
 	return [][]byte{secret}, nil
 }
@@ -145,7 +145,8 @@ func developmentSecret() ([]byte, error) {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return nil, errors.New("and there is no .lockspire directory at or above the working directory")
+			return nil, errors.New("there is no .lockspire directory at or above the working directory " +
+				"for one of development: set it to the output of: openssl rand -base64 32")
 		}
 		dir = parent
 	}
