@@ -5,7 +5,7 @@ SHELL := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 export GOFLAGS := -buildvcs=false
 
-.PHONY: timings demo demo-check test lint fmt tidy golden golden-check fuzz bench deps build release clean
+.PHONY: timings demo demo-check test lint fmt tidy golden golden-check fuzz bench bench-rows deps build release clean
 
 ## demo: a host with sign-in and a partner app, running, on SQLite
 demo: build
@@ -49,6 +49,12 @@ RUNS ?= 3
 timings: build
 	GOWORK=off go build -o bin/timings ./internal/timings
 	bin/timings -runs $(RUNS) $(TIMINGSFLAGS) $(HOST)
+
+## bench-rows: how long requests take with a million rows in each table beside a
+## thousand; long, and for a machine that does nothing else
+bench-rows: deps
+	LOCKSPIRE_TEST_POSTGRES=$$(scripts/postgres start) && export LOCKSPIRE_TEST_POSTGRES && \
+	cd runtime/dbtest && GOWORK=off go test -run xxx -bench Rows -timeout 2h .
 
 ## deps: what the tests need, from Debian packages and npm's lock file
 deps:

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"time"
 )
@@ -22,7 +23,9 @@ type options struct {
 	rounds    int
 	workers   int
 	// only runs the workloads that begin with it.
-	only     string
+	only string
+	// servers leaves out those whose names it does not match.
+	servers  *regexp.Regexp
 	postgres string
 	// tokens is how many tokens the memory of one server is measured after;
 	// zero leaves that out.
@@ -35,6 +38,10 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "how often the servers of a workload take turns; the table has medians")
 	flag.IntVar(&o.workers, "workers", 16, "connections of the load generator")
 	flag.StringVar(&o.only, "only", "", "run the workloads that begin with this")
+	flag.Func("servers", "run the servers whose names match this regular `expression`", func(text string) (err error) {
+		o.servers, err = regexp.Compile(text)
+		return err
+	})
 	flag.StringVar(&o.postgres, "postgres", os.Getenv("LOCKSPIRE_TEST_POSTGRES"), "URL of a PostgreSQL server that may be filled")
 	flag.IntVar(&o.tokens, "tokens", 1_000_000, "tokens after which resident memory is read; 0 for never")
 	flag.Parse()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,6 +78,7 @@ func (b *bench) measure(groups []group) (table, error) {
 		if !strings.HasPrefix(g.workload, b.only) {
 			continue
 		}
+		g.servers = b.chosen(g.servers)
 		samples := make([][]sample, len(g.servers))
 		for range b.rounds {
 			for i, s := range g.servers {
@@ -93,6 +95,14 @@ func (b *bench) measure(groups []group) (table, error) {
 		}
 	}
 	return t, nil
+}
+
+// chosen are those of servers that are to be run.
+func (o options) chosen(servers []server) []server {
+	if o.servers == nil {
+		return servers
+	}
+	return slices.DeleteFunc(servers, func(s server) bool { return !o.servers.MatchString(s.name) })
 }
 
 // turn starts a server on an empty database, loads it and stops it.

@@ -19,7 +19,7 @@ func (b *bench) printMemory(w io.Writer) error {
 		return nil
 	}
 	lines := [][]string{{"resident memory after tokens", "tokens", "now MB", "peak MB", "most MB", "verdict"}}
-	for _, s := range []server{oursSQLite} {
+	for _, s := range b.chosen([]server{oursSQLite, oursPostgres}) {
 		now, peak, issued, err := b.memoryAfter(s)
 		if err != nil {
 			return err

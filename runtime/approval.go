@@ -91,23 +91,11 @@ func (p *Provider) issueApproved(ctx context.Context, a *approval) error {
 // false when that grant was withdrawn meanwhile, so that the user is asked.
 func (p *Provider) issueRemembered(ctx context.Context, a *approval) (bool, error) {
 	a.event.Name = "consent.remembered"
-	err := p.store.write(ctx, func(t tx) error {
-		if i := a.interaction; i != nil {
-			won, err := claimed(t.exec(ctx, `UPDATE @.lockspire_interactions SET state = $1
-				WHERE id_hash = $2 AND state = $3 AND expires_at > $4`,
-				interactionApproved, hashToken(i.id), interactionPending, micros(a.at)))
-			if err != nil {
-				return err
-			}
-			if !won {
-				return errAnswered
-			}
-		}
-		if err := t.touchGrant(ctx, a.grantID, a.at); err != nil {
-			return err
-		}
-		return p.insertCode(ctx, t, a, a.grantID)
-	})
+	issue := p.issueAtOnce
+	if a.interaction != nil {
+		issue = p.issueResumed
+	}
+	err := issue(ctx, a)
 	if errors.Is(err, errConsentWithdrawn) {
 		return false, nil
 	}
@@ -115,6 +103,47 @@ func (p *Provider) issueRemembered(ctx context.Context, a *approval) (bool, erro
 		p.emit(ctx, a.event)
 	}
 	return err == nil, err
+}
+
+// issueAtOnce issues a code at GET /authorize itself. The grant decides, and keeps
+// its row: a withdrawal is seen, or it waits and then finds the new family. To
+// disable a client is to withdraw its grants.
+func (p *Provider) issueAtOnce(ctx context.Context, a *approval) error {
+	steps, err := p.codeSteps(a, a.grantID)
+	if err != nil {
+		return err
+	}
+	won, err := p.store.chain(ctx, append([]step{{`UPDATE @.lockspire_grants SET last_used_at = $1
+		WHERE id = $2 AND revoked_at IS NULL
+			AND EXISTS (SELECT 1 FROM @.lockspire_clients c WHERE c.id = client_id AND c.disabled_at IS NULL)`,
+		[]any{micros(a.at), a.grantID}}}, steps...)...)
+	if err != nil || won {
+		return err
+	}
+	if _, err := p.liveClient(ctx, a.client.ID); err != nil {
+		return err
+	}
+	return errConsentWithdrawn
+}
+
+// issueResumed issues a code to a browser that is back from the login. Of two
+// requests of that browser one issues.
+func (p *Provider) issueResumed(ctx context.Context, a *approval) error {
+	return p.store.write(ctx, func(t tx) error {
+		won, err := claimed(t.exec(ctx, `UPDATE @.lockspire_interactions SET state = $1
+			WHERE id_hash = $2 AND state = $3 AND expires_at > $4`,
+			interactionApproved, hashToken(a.interaction.id), interactionPending, micros(a.at)))
+		if err != nil {
+			return err
+		}
+		if !won {
+			return errAnswered
+		}
+		if err := t.touchGrant(ctx, a.grantID, a.at); err != nil {
+			return err
+		}
+		return p.insertCode(ctx, t, a, a.grantID)
+	})
 }
 
 // touchGrant claims a grant that has to be live.
@@ -197,8 +226,7 @@ func (t tx) growGrant(ctx context.Context, grantID, haveScopes, haveResources st
 	return err
 }
 
-// insertCode writes the family and the code that begins it, for a client that
-// is still enabled, and the audit row.
+// insertCode writes codeSteps for a client that is still enabled.
 func (p *Provider) insertCode(ctx context.Context, t tx, a *approval, grantID string) error {
 	var disabled sql.NullInt64
 	err := t.queryRow(ctx, `SELECT disabled_at FROM @.lockspire_clients WHERE id = $1`, a.client.ID).Scan(&disabled)
@@ -208,38 +236,47 @@ func (p *Provider) insertCode(ctx context.Context, t tx, a *approval, grantID st
 	if err != nil {
 		return err
 	}
-	end := p.familyEnd(refreshable(a.client, a.scopes), a.at)
-	if err := p.insertFamily(ctx, t, a, grantID, end); err != nil {
-		return err
-	}
-	_, err = t.exec(ctx, `INSERT INTO @.lockspire_codes
-		(hash, family_id, client_id, redirect_uri, code_challenge, created_at, valid_until, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		hashToken(a.code), a.familyID, a.client.ID, a.request.RedirectURI, a.request.CodeChallenge,
-		micros(a.at), micros(a.at.Add(p.config.TTLs.Code)), micros(end))
+	steps, err := p.codeSteps(a, grantID)
 	if err != nil {
 		return err
 	}
-	a.event.GrantID = grantID
-	return t.audit(ctx, a.event)
+	return t.runAll(ctx, steps...)
 }
 
-func (p *Provider) insertFamily(ctx context.Context, t tx, a *approval, grantID string, end time.Time) error {
+// codeSteps write the family, the code that begins it, and the audit row.
+func (p *Provider) codeSteps(a *approval, grantID string) ([]step, error) {
+	end := p.familyEnd(refreshable(a.client, a.scopes), a.at)
+	family, err := a.family(grantID, end)
+	if err != nil {
+		return nil, err
+	}
+	code := step{`INSERT INTO @.lockspire_codes
+		(hash, family_id, client_id, redirect_uri, code_challenge, created_at, valid_until, expires_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, []any{
+		hashToken(a.code), a.familyID, a.client.ID, a.request.RedirectURI, a.request.CodeChallenge,
+		micros(a.at), micros(a.at.Add(p.config.TTLs.Code)), micros(end)}}
+	a.event.GrantID = grantID
+	record, err := a.event.step()
+	return []step{family, code, record}, err
+}
+
+// family is what tokens will state of the sign-in and of what was allowed.
+func (a *approval) family(grantID string, end time.Time) (step, error) {
 	scopes, err := jsonList(a.scopes)
 	if err != nil {
-		return err
+		return step{}, err
 	}
 	resources, err := jsonList(a.request.Resources)
 	if err != nil {
-		return err
+		return step{}, err
 	}
 	amr, err := jsonList(a.account.AMR)
 	if err != nil {
-		return err
+		return step{}, err
 	}
 	claims, err := encodeNamed(a.request.Claims)
 	if err != nil {
-		return err
+		return step{}, err
 	}
 	named := 0
 	if a.request.ResourceNamed {
@@ -251,14 +288,13 @@ func (p *Provider) insertFamily(ctx context.Context, t tx, a *approval, grantID 
 	} else {
 		sid = base64.RawURLEncoding.EncodeToString(session.hash)
 	}
-	_, err = t.exec(ctx, `INSERT INTO @.lockspire_families
+	return step{`INSERT INTO @.lockspire_families
 		(id, grant_id, client_id, subject, sid, session_hash, secret_id, epoch, acr, amr, auth_time, nonce,
 			scopes, resources, resource_named, claims, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $18, $6, $7, $8, $9, $10, $11, $12, $13, $14, $17, $15, $16)`,
+		VALUES ($1, $2, $3, $4, $5, $18, $6, $7, $8, $9, $10, $11, $12, $13, $14, $17, $15, $16)`, []any{
 		a.familyID, grantID, a.client.ID, a.account.Subject, nullText(sid), session.secretID, nullText(a.account.Epoch),
 		nullText(a.account.ACR), amr, nullTime(a.account.AuthTime), nullText(a.request.Nonce),
-		scopes, resources, named, micros(a.at), micros(end), nullText(claims), session.hash)
-	return err
+		scopes, resources, named, micros(a.at), micros(end), nullText(claims), session.hash}}, nil
 }
 
 // familyEnd is when nothing of a family can be live any more. Evidence of

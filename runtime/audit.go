@@ -18,6 +18,15 @@ func newEvent(now time.Time, name string) Event {
 // audit writes e in the transaction of the change it records: there is no
 // change without its record, and no record of a change that was rolled back.
 func (t tx) audit(ctx context.Context, e Event) error {
+	s, err := e.step()
+	if err != nil {
+		return err
+	}
+	return t.run(ctx, s)
+}
+
+// step inserts e; see tx.audit.
+func (e Event) step() (step, error) {
 	if e.ID == "" {
 		e.ID = newID("evt_")
 	}
@@ -25,15 +34,14 @@ func (t tx) audit(ctx context.Context, e Event) error {
 	if len(e.Detail) > 0 {
 		var err error
 		if detail, err = json.Marshal(e.Detail); err != nil {
-			return err
+			return step{}, err
 		}
 	}
-	_, err := t.exec(ctx, `INSERT INTO @.lockspire_audit
+	return step{`INSERT INTO @.lockspire_audit
 		(id, at, name, client_id, subject, grant_id, family_id, detail)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, []any{
 		e.ID, micros(e.At), e.Name, nullText(e.ClientID), nullText(e.Subject),
-		nullText(e.GrantID), nullText(e.FamilyID), string(detail))
-	return err
+		nullText(e.GrantID), nullText(e.FamilyID), string(detail)}}, nil
 }
 
 // emit hands events to the log and to Config.Events. It is called after the

@@ -36,21 +36,18 @@ func (p *Provider) clientCredentials(r *http.Request, client Client, form params
 	e := newEvent(p.now(), "client_token.issued")
 	e.ClientID = client.ID
 	e.Detail = map[string]string{"scope": response.Scope, "resource": resources[0]}
-	ctx := r.Context()
-	write := p.store.writeStatement
-	if response.opaque != nil {
-		write = p.store.write
-	}
-	err = write(ctx, func(t tx) error {
-		if err := t.insertOpaque(ctx, response.opaque); err != nil {
-			return err
-		}
-		return t.audit(ctx, e)
-	})
+	steps, err := response.opaque.steps()
 	if err != nil {
 		return nil, err
 	}
-	p.emit(ctx, e)
+	record, err := e.step()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.store.chain(r.Context(), append(steps, record)...); err != nil {
+		return nil, err
+	}
+	p.emit(r.Context(), e)
 	return response, nil
 }
 

@@ -245,8 +245,9 @@ func insertClient(ctx context.Context, t tx, c Client) error {
 	return err
 }
 
-const clientColumns = `id, name, token_endpoint_auth_method, redirect_uris, grant_types, scopes,
-	resources, id_token_signed_response_alg, trusted, metadata, created_at, updated_at, disabled_at`
+// clientColumns selects a client c for scanClient.
+const clientColumns = `c.id, c.name, c.token_endpoint_auth_method, c.redirect_uris, c.grant_types, c.scopes,
+	c.resources, c.id_token_signed_response_alg, c.trusted, c.metadata, c.created_at, c.updated_at, c.disabled_at`
 
 func scanClient(scan func(...any) error) (Client, error) {
 	var c Client
@@ -257,18 +258,21 @@ func scanClient(scan func(...any) error) (Client, error) {
 		&c.IDTokenAlg, &trusted, &metadata, &created, &updated, &disabled); err != nil {
 		return c, err
 	}
-	meta := clientMetadata{IntrospectionAlg: algRS256}
-	fields := []struct {
+	for _, list := range []struct {
 		name, text string
-		target     any
+		target     *[]string
 	}{
 		{"redirect_uris", redirects, &c.RedirectURIs}, {"grant_types", grants, &c.GrantTypes},
-		{"scopes", scopes, &c.Scopes}, {"resources", resources, &c.Resources}, {"metadata", metadata, &meta},
-	}
-	for _, field := range fields {
-		if err := json.Unmarshal([]byte(field.text), field.target); err != nil {
-			return c, fmt.Errorf("client %s: stored %s: %w", c.ID, field.name, err)
+		{"scopes", scopes, &c.Scopes}, {"resources", resources, &c.Resources},
+	} {
+		var err error
+		if *list.target, err = parseList(list.text); err != nil {
+			return c, fmt.Errorf("client %s: stored %s: %w", c.ID, list.name, err)
 		}
+	}
+	meta := clientMetadata{IntrospectionAlg: algRS256}
+	if err := json.Unmarshal([]byte(metadata), &meta); err != nil {
+		return c, fmt.Errorf("client %s: stored metadata: %w", c.ID, err)
 	}
 	c.URI, c.PolicyURI, c.TOSURI, c.IntrospectsFor = meta.URI, meta.PolicyURI, meta.TOSURI, meta.IntrospectsFor
 	c.Trusted, c.PKCEOptional, c.IntrospectionAlg = trusted != 0, meta.PKCEOptional, meta.IntrospectionAlg
@@ -279,7 +283,7 @@ func scanClient(scan func(...any) error) (Client, error) {
 
 func (c *Clients) get(ctx context.Context, id string) (Client, error) {
 	client, err := scanClient(c.store.read().queryRow(ctx,
-		`SELECT `+clientColumns+` FROM @.lockspire_clients WHERE id = $1`, id).Scan)
+		`SELECT `+clientColumns+` FROM @.lockspire_clients c WHERE c.id = $1`, id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Client{}, ErrClientNotFound
 	}
@@ -290,8 +294,8 @@ func (c *Clients) get(ctx context.Context, id string) (Client, error) {
 }
 
 func (c *Clients) list(ctx context.Context) ([]Client, error) {
-	rows, err := c.store.read().query(ctx, `SELECT `+clientColumns+` FROM @.lockspire_clients
-		ORDER BY created_at DESC, id`)
+	rows, err := c.store.read().query(ctx, `SELECT `+clientColumns+` FROM @.lockspire_clients c
+		ORDER BY c.created_at DESC, c.id`)
 	if err != nil {
 		return nil, fmt.Errorf("%w: listing clients: %w", errUnavailable, err)
 	}
@@ -310,27 +314,38 @@ func (c *Clients) list(ctx context.Context) ([]Client, error) {
 	return all, nil
 }
 
-// secretHashes returns the SHA-256 of each secret of the client that is live
-// at now; during a rotation there are two.
-func (c *Clients) secretHashes(ctx context.Context, clientID string, now time.Time) ([][]byte, error) {
-	rows, err := c.store.read().query(ctx, `SELECT hash FROM @.lockspire_client_secrets
-		WHERE client_id = $1 AND (expires_at IS NULL OR expires_at > $2)`, clientID, micros(now))
+// getWithSecrets is get and, in the same statement, the SHA-256 of each secret of
+// the client that is live at now; during a rotation there are two.
+func (c *Clients) getWithSecrets(ctx context.Context, id string, now time.Time) (Client, [][]byte, error) {
+	fault := func(err error) (Client, [][]byte, error) {
+		return Client{}, nil, fmt.Errorf("%w: reading a client: %w", errUnavailable, err)
+	}
+	rows, err := c.store.read().query(ctx, `SELECT `+clientColumns+`, s.hash FROM @.lockspire_clients c
+		LEFT JOIN @.lockspire_client_secrets s ON s.client_id = c.id AND (s.expires_at IS NULL OR s.expires_at > $2)
+		WHERE c.id = $1`, id, micros(now))
 	if err != nil {
-		return nil, fmt.Errorf("%w: reading client secrets: %w", errUnavailable, err)
+		return fault(err)
 	}
 	defer rows.Close()
-	var all [][]byte
+	var client Client
+	var hashes [][]byte
 	for rows.Next() {
 		var hash []byte
-		if err := rows.Scan(&hash); err != nil {
-			return nil, fmt.Errorf("%w: reading client secrets: %w", errUnavailable, err)
+		client, err = scanClient(func(targets ...any) error { return rows.Scan(append(targets, &hash)...) })
+		if err != nil {
+			return fault(err)
 		}
-		all = append(all, hash)
+		if hash != nil {
+			hashes = append(hashes, hash)
+		}
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("%w: reading client secrets: %w", errUnavailable, err)
+		return fault(err)
 	}
-	return all, nil
+	if client.ID == "" {
+		return Client{}, nil, ErrClientNotFound
+	}
+	return client, hashes, nil
 }
 
 // disable stops a client and ends every grant it has, in one transaction

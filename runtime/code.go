@@ -183,35 +183,33 @@ func (p *Provider) replayedCode(r *http.Request, code storedCode) error {
 func (p *Provider) claimCode(ctx context.Context, code storedCode, response *tokenResponse) (bool, error) {
 	now := p.now()
 	e := p.familyEvent("code.redeemed", code.family, code.clientID)
-	refreshID := newID("rt_")
-	won := false
-	err := p.store.write(ctx, func(t tx) error {
-		var err error
-		won, err = claimed(t.exec(ctx, `UPDATE @.lockspire_codes SET redeemed_at = $1
-			WHERE hash = $2 AND redeemed_at IS NULL AND valid_until > $1 AND failures < $3
-				AND EXISTS (SELECT 1 FROM @.lockspire_families f
-					JOIN @.lockspire_grants g ON g.id = f.grant_id
-					JOIN @.lockspire_clients c ON c.id = f.client_id
-					WHERE f.id = lockspire_codes.family_id AND `+familyLive+`)`,
-			micros(now), code.hash, maxCodeFailures))
-		if err != nil || !won {
-			return err
-		}
-		if response.RefreshToken != "" {
-			if err := p.insertRefresh(ctx, t, refreshRow{id: refreshID, family: code.family}, response.RefreshToken, now); err != nil {
-				return err
-			}
-		}
-		if err := t.insertOpaque(ctx, response.opaque); err != nil {
-			return err
-		}
-		if err := t.usedGrant(ctx, code.family.grantID, now); err != nil {
-			return err
-		}
-		return t.audit(ctx, e)
-	})
-	if err == nil && won {
+	record, err := e.step()
+	if err != nil {
+		return false, err
+	}
+	tokens, err := response.opaque.steps()
+	if err != nil {
+		return false, err
+	}
+	if response.RefreshToken != "" {
+		tokens = append(tokens, p.newRefresh(refreshRow{id: newID("rt_"), family: code.family}, response.RefreshToken, now))
+	}
+	steps := append([]step{code.claim(now)}, tokens...)
+	won, err := p.store.chain(ctx, append(steps, usedGrant(code.family.grantID, now), record)...)
+	if won {
 		p.emit(ctx, e)
 	}
 	return won, err
+}
+
+// claim marks a code used that may still be: once, in time, and under a family, a
+// grant and a client that stand (RFC 6749 §4.1.2).
+func (c storedCode) claim(now time.Time) step {
+	return step{`UPDATE @.lockspire_codes SET redeemed_at = $1
+		WHERE hash = $2 AND redeemed_at IS NULL AND valid_until > $1 AND failures < $3
+			AND EXISTS (SELECT 1 FROM @.lockspire_families f
+				JOIN @.lockspire_grants g ON g.id = f.grant_id
+				JOIN @.lockspire_clients c ON c.id = f.client_id
+				WHERE f.id = lockspire_codes.family_id AND ` + familyLive + `)`,
+		[]any{micros(now), c.hash, maxCodeFailures}}
 }

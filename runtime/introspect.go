@@ -68,7 +68,11 @@ func (p *Provider) introspect(r *http.Request) (Client, introspection, error) {
 		return client, introspection{}, err
 	}
 	// token_type_hint is ignored: both kinds are looked for (RFC 7662 §2.1).
-	answer, err := p.introspectRefresh(r.Context(), client, token)
+	var answer introspection
+	if tokenShaped(token) {
+		// It may be a refresh token, which a JWT is not.
+		answer, err = p.introspectRefresh(r.Context(), client, token)
+	}
 	if err == nil && !answer.Active {
 		answer, err = p.introspectAccess(r.Context(), client, token)
 	}

@@ -50,7 +50,7 @@ func (l *lastUse) take() map[string]time.Time {
 // hour.
 func (p *Provider) flushLastUse(ctx context.Context) error {
 	for grantID, at := range p.lastUse.take() {
-		if err := p.store.write(ctx, func(t tx) error { return t.usedGrant(ctx, grantID, at) }); err != nil {
+		if err := p.store.writeStatement(ctx, func(t tx) error { return t.run(ctx, usedGrant(grantID, at)) }); err != nil {
 			return err
 		}
 	}
@@ -60,8 +60,7 @@ func (p *Provider) flushLastUse(ctx context.Context) error {
 // usedGrant writes that a grant is in use, unless its row says so within
 // lastUsePrecision. Every token of a user and an app would write that one row
 // otherwise: under SERIALIZABLE no two of them could be issued at once.
-func (t tx) usedGrant(ctx context.Context, grantID string, at time.Time) error {
-	_, err := t.exec(ctx, `UPDATE @.lockspire_grants SET last_used_at = $1
-		WHERE id = $2 AND last_used_at <= $3`, micros(at), grantID, micros(at.Add(-lastUsePrecision)))
-	return err
+func usedGrant(grantID string, at time.Time) step {
+	return step{`UPDATE @.lockspire_grants SET last_used_at = $1
+		WHERE id = $2 AND last_used_at <= $3`, []any{micros(at), grantID, micros(at.Add(-lastUsePrecision))}}
 }

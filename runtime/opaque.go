@@ -26,7 +26,7 @@ func (p *Provider) opaqueFor(client Client, audience []string) bool {
 	})
 }
 
-// newOpaque makes an opaque token, for insertOpaque to store in the transaction
+// newOpaque makes an opaque token, to be stored in the transaction
 // that lets it out.
 func newOpaque(i issuance, issuedAt, expiresAt time.Time) *opaqueToken {
 	return &opaqueToken{
@@ -36,24 +36,23 @@ func newOpaque(i issuance, issuedAt, expiresAt time.Time) *opaqueToken {
 	}
 }
 
-// insertOpaque stores o, if there is one.
-func (t tx) insertOpaque(ctx context.Context, o *opaqueToken) error {
+// steps store o, if there is one.
+func (o *opaqueToken) steps() ([]step, error) {
 	if o == nil {
-		return nil
+		return nil, nil
 	}
 	scopes, err := jsonList(o.scopes)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	audience, err := jsonList(o.audience)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = t.exec(ctx, `INSERT INTO @.lockspire_access_tokens
+	return []step{{`INSERT INTO @.lockspire_access_tokens
 		(hash, family_id, client_id, scopes, audience, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		hashToken(o.token), nullText(o.familyID), o.clientID, scopes, audience, micros(o.issuedAt), micros(o.expiresAt))
-	return err
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, []any{
+		hashToken(o.token), nullText(o.familyID), o.clientID, scopes, audience, micros(o.issuedAt), micros(o.expiresAt)}}}, nil
 }
 
 // storedToken is what the row of an opaque token says beside its claims, read

@@ -56,7 +56,7 @@ func (p *Provider) refresh(r *http.Request, client Client, form params) (*tokenR
 	case refreshDead:
 		return nil, errBadRefresh
 	case refreshReused:
-		_, err := p.rotate(r, row, presented, nil)
+		_, err := p.rotatedBefore(r, row, presented, nil)
 		return nil, err
 	}
 	response, err := p.signRefreshed(ctx, client, row.family, form)
@@ -153,13 +153,16 @@ func (p *Provider) judgeRefresh(row refreshRow, arrived time.Time) refreshVerdic
 	return refreshReused
 }
 
-// rotate makes the successor of row and returns it, or returns the one that
-// was made already while the window is open. The conditional UPDATE decides
-// which: of any number of requests one makes the successor. The opaque access
-// token that goes with either is stored in the same transaction. A reuse ends
-// the family in the transaction that finds it.
+// rotate makes the successor of row and returns it, or returns the one that was
+// made already while the window is open. Of any number of requests one makes the
+// successor. The opaque access token that goes with either is stored in the same
+// transaction.
 func (p *Provider) rotate(r *http.Request, row refreshRow, presented string, access *opaqueToken) (string, error) {
-	ctx, now := r.Context(), p.now()
+	ctx := r.Context()
+	tokens, err := access.steps()
+	if err != nil {
+		return "", err
+	}
 	made := row
 	made.secretID = p.secrets.id()
 	made.salt = make([]byte, 32)
@@ -168,29 +171,50 @@ func (p *Provider) rotate(r *http.Request, row refreshRow, presented string, acc
 	if err != nil {
 		return "", err
 	}
-	successorID := newID("rt_")
-	rotated := p.familyEvent("refresh.rotated", row.family, row.clientID)
-	reused := p.familyEvent("refresh.reused", row.family, row.clientID)
+	won, err := p.claimRefresh(ctx, made, successor, tokens)
+	switch {
+	case err != nil:
+		return "", err
+	case won:
+		return successor, nil
+	}
+	return p.rotatedBefore(r, row, presented, tokens)
+}
 
-	var token string
-	var event *Event
-	var refusal error
+// claimRefresh marks a live token rotated, which decides, and stores what that
+// pays for.
+func (p *Provider) claimRefresh(ctx context.Context, row refreshRow, successor string, tokens []step) (bool, error) {
+	now := p.now()
+	e := p.familyEvent("refresh.rotated", row.family, row.clientID)
+	record, err := e.step()
+	if err != nil {
+		return false, err
+	}
+	claim := step{`UPDATE @.lockspire_refresh_tokens SET rotated_at = $1, salt = $2, secret_id = $3
+		WHERE id = $4 AND rotated_at IS NULL AND valid_until > $1
+			AND EXISTS (SELECT 1 FROM @.lockspire_families f
+				JOIN @.lockspire_grants g ON g.id = f.grant_id
+				JOIN @.lockspire_clients c ON c.id = f.client_id
+				WHERE f.id = lockspire_refresh_tokens.family_id AND f.expires_at > $1 AND ` + familyLive + `)`,
+		[]any{micros(now), row.salt, row.secretID, row.id}}
+	next := p.newRefresh(refreshRow{id: newID("rt_"), parentID: row.id, family: row.family}, successor, now)
+	steps := append([]step{claim, next}, tokens...)
+	won, err := p.store.chain(ctx, append(steps, usedGrant(row.family.grantID, now), record)...)
+	if won {
+		p.emit(ctx, e)
+	}
+	return won, err
+}
+
+// rotatedBefore answers for a token that is not to be rotated (any more): the
+// successor once more while the window is open. A reuse ends the family in the
+// transaction that finds it (RFC 9700 §4.14.2).
+func (p *Provider) rotatedBefore(r *http.Request, row refreshRow, presented string, tokens []step) (token string, err error) {
+	ctx := r.Context()
+	e := p.familyEvent("refresh.reused", row.family, row.clientID)
+	reused := false
 	err = p.store.write(ctx, func(t tx) error {
-		token, event, refusal = "", nil, nil
-		won, err := p.claimRefresh(ctx, t, made, now)
-		if err != nil {
-			return err
-		}
-		if won {
-			token, event = successor, &rotated
-			if err := p.insertRefresh(ctx, t, refreshRow{id: successorID, parentID: row.id, family: row.family}, successor, now); err != nil {
-				return err
-			}
-			if err := t.insertOpaque(ctx, access); err != nil {
-				return err
-			}
-			return t.audit(ctx, rotated)
-		}
+		token, reused = "", false
 		current, err := p.loadRefresh(ctx, t, hashToken(presented))
 		if err != nil {
 			return err
@@ -200,36 +224,23 @@ func (p *Provider) rotate(r *http.Request, row refreshRow, presented string, acc
 			if token, err = p.successor(current, presented); err != nil {
 				return err
 			}
-			return t.insertOpaque(ctx, access)
+			return t.runAll(ctx, tokens...)
 		case refreshReused:
-			event, refusal = &reused, errBadRefresh
-			return t.revokeFamily(ctx, row.family.id, reasonRefreshReused, reused)
+			reused = true
+			return t.revokeFamily(ctx, row.family.id, reasonRefreshReused, e)
 		}
-		refusal = errBadRefresh
 		return nil
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
+	case reused:
+		p.emit(ctx, e)
 	}
-	if event != nil {
-		p.emit(ctx, *event)
+	if token == "" {
+		return "", errBadRefresh
 	}
-	return token, refusal
-}
-
-// claimRefresh marks a live token rotated, and its grant used.
-func (p *Provider) claimRefresh(ctx context.Context, t tx, row refreshRow, now time.Time) (bool, error) {
-	won, err := claimed(t.exec(ctx, `UPDATE @.lockspire_refresh_tokens SET rotated_at = $1, salt = $2, secret_id = $3
-		WHERE id = $4 AND rotated_at IS NULL AND valid_until > $1
-			AND EXISTS (SELECT 1 FROM @.lockspire_families f
-				JOIN @.lockspire_grants g ON g.id = f.grant_id
-				JOIN @.lockspire_clients c ON c.id = f.client_id
-				WHERE f.id = lockspire_refresh_tokens.family_id AND f.expires_at > $1 AND `+familyLive+`)`,
-		micros(now), row.salt, row.secretID, row.id))
-	if err != nil || !won {
-		return false, err
-	}
-	return true, t.usedGrant(ctx, row.family.grantID, now)
+	return token, nil
 }
 
 // successor derives the token that replaces presented. Without the secret that
@@ -247,17 +258,16 @@ func (p *Provider) successor(row refreshRow, presented string) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 }
 
-// insertRefresh stores a new token by its hash. It idles out by itself and
-// never outlives the family.
-func (p *Provider) insertRefresh(ctx context.Context, t tx, row refreshRow, token string, now time.Time) error {
+// newRefresh stores a new token by its hash. It idles out by itself and never
+// outlives the family.
+func (p *Provider) newRefresh(row refreshRow, token string, now time.Time) step {
 	validUntil := now.Add(p.config.TTLs.RefreshIdle)
 	if validUntil.After(row.family.expiresAt) {
 		validUntil = row.family.expiresAt
 	}
-	_, err := t.exec(ctx, `INSERT INTO @.lockspire_refresh_tokens
+	return step{`INSERT INTO @.lockspire_refresh_tokens
 		(id, hash, family_id, client_id, parent_id, created_at, valid_until, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, []any{
 		row.id, hashToken(token), row.family.id, row.family.clientID, nullText(row.parentID),
-		micros(now), micros(validUntil), micros(row.family.expiresAt))
-	return err
+		micros(now), micros(validUntil), micros(row.family.expiresAt)}}
 }

@@ -111,3 +111,18 @@ func again[T any](t *testing.T, stored string, decode func(string) (T, error), e
 		t.Fatalf("%q was stored as %q and then as %q, %v", stored, printed, last, err)
 	}
 }
+
+// A list means what encoding/json says it means, whichever way it is read.
+func FuzzStoredList(f *testing.F) {
+	for _, stored := range []string{`[]`, `["a"]`, `["a","b c",""]`, `["a",]`, `[,"a"]`, `["a""b"]`, `["a" ,"b"]`, `["\\u0061"]`, `["a]`, `[`, `[a]`, "[\"\xff\"]", `null`, `[null]`, `["a"],["b"]`} {
+		f.Add(stored)
+	}
+	f.Fuzz(func(t *testing.T, stored string) {
+		var want []string
+		wantErr := json.Unmarshal([]byte(stored), &want)
+		got, err := parseList(stored)
+		if (err == nil) != (wantErr == nil) || err == nil && !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q was read as %q, %v; want %q, %v", stored, got, err, want, wantErr)
+		}
+	})
+}

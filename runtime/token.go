@@ -152,7 +152,7 @@ func (t tx) revokeFamily(ctx context.Context, familyID, reason string, e Event) 
 
 // record writes an audit row for something that changed nothing else.
 func (p *Provider) record(ctx context.Context, e Event) error {
-	err := p.store.write(ctx, func(t tx) error { return t.audit(ctx, e) })
+	err := p.store.writeStatement(ctx, func(t tx) error { return t.audit(ctx, e) })
 	if err == nil {
 		p.emit(ctx, e)
 	}

@@ -31,7 +31,7 @@ type control struct {
 	signer jose.Signer
 	writer sync.Mutex
 
-	client, secrets, keys, audit, live, family, refresh *sql.Stmt
+	client, keys, audit, live, family *sql.Stmt
 }
 
 func newControl(b *testing.B, h *host) *control {
@@ -46,16 +46,15 @@ func newControl(b *testing.B, h *host) *control {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c.client = c.prepare(`SELECT id, name, token_endpoint_auth_method, redirect_uris, grant_types, scopes, resources,
-		id_token_signed_response_alg, trusted, metadata, created_at, updated_at, disabled_at FROM lockspire_clients WHERE id = $1`)
-	c.secrets = c.prepare(`SELECT hash FROM lockspire_client_secrets WHERE client_id = $1 AND (expires_at IS NULL OR expires_at > $2)`)
+	c.client = c.prepare(`SELECT c.id, c.name, c.token_endpoint_auth_method, c.redirect_uris, c.grant_types, c.scopes, c.resources,
+			c.id_token_signed_response_alg, c.trusted, c.metadata, c.created_at, c.updated_at, c.disabled_at, s.hash
+		FROM lockspire_clients c
+		LEFT JOIN lockspire_client_secrets s ON s.client_id = c.id AND (s.expires_at IS NULL OR s.expires_at > $2)
+		WHERE c.id = $1`)
 	c.keys = c.prepare(`SELECT kid, state FROM lockspire_keys WHERE kid IN ($1, $2)`)
 	c.audit = c.prepare(`INSERT INTO lockspire_audit (id, at, name, client_id, subject, grant_id, family_id, detail)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`)
 	c.family = c.prepare(`SELECT f.revoked_at, f.expires_at FROM lockspire_families f WHERE f.id = $1`)
-	c.refresh = c.prepare(`SELECT r.created_at FROM lockspire_refresh_tokens r
-		JOIN lockspire_families f ON f.id = r.family_id
-		JOIN lockspire_grants g ON g.id = f.grant_id WHERE r.hash = $1`)
 	c.live = c.prepare(`SELECT f.client_id, f.subject, f.grant_id, f.expires_at, f.claims,
 			f.revoked_at, g.revoked_at, g.last_used_at, c.disabled_at, r.expires_at
 		FROM lockspire_families f
@@ -151,10 +150,7 @@ func (c *control) clientCredentials(clientID string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		now := time.Now().UnixMicro()
-		err := read(r, c.client, clientID)
-		if err == nil {
-			err = read(r, c.secrets, clientID, now)
-		}
+		err := read(r, c.client, clientID, now)
 		if err == nil {
 			err = read(r, c.keys, "one", "other")
 		}
@@ -192,13 +188,7 @@ func (c *control) introspection(clientID string, key any) http.HandlerFunc {
 		}
 		var claims controlClaims
 		if err == nil {
-			err = read(r, c.client, clientID)
-		}
-		if err == nil {
-			err = read(r, c.secrets, clientID, time.Now().UnixMicro())
-		}
-		if err == nil {
-			err = read(r, c.refresh, []byte("0123456789abcdef0123456789abcdef"))
+			err = read(r, c.client, clientID, time.Now().UnixMicro())
 		}
 		if err == nil {
 			claims, err = c.verify(form.Get("token"), key)

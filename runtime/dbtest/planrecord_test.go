@@ -121,6 +121,9 @@ func (r *planRecorder) record(ctx context.Context, c *spiedConn, query string, a
 	return nil
 }
 
+// planPassesOn matches the functions that send what others wrote.
+var planPassesOn = regexp.MustCompile(`^(tx\.(exec|query|queryRow|run|runAll)$|\(\*store\)\.(chain|attempt|write)|\(\*preparedReads\)\.|poolReads\.)`)
+
 const planPackage = "github.com/lockspire/lockspire/runtime."
 
 // planCaller names the function of the runtime that sends a statement, or is ""
@@ -132,7 +135,7 @@ func planCaller() string {
 		frame, more := frames.Next()
 		if name, ok := strings.CutPrefix(frame.Function, planPackage); ok {
 			switch {
-			case name == "tx.exec", name == "tx.query", name == "tx.queryRow", strings.HasPrefix(name, "(*preparedReads)."), strings.HasPrefix(name, "poolReads."):
+			case planPassesOn.MatchString(name):
 			default:
 				name, _, _ = strings.Cut(name, ".func")
 				name = strings.NewReplacer("(*Provider).", "", "(*", "", ")", "").Replace(name)

@@ -67,11 +67,13 @@ func missedStatements(t *testing.T, found []*planned) []string {
 }
 
 // planLiteral matches the statements that a literal is part of, whatever its
-// formatting verbs stand for.
+// formatting verbs stand for, wherever a chain has its placeholders begin, and
+// though it makes a SELECT of VALUES.
 func planLiteral(text string) *regexp.Regexp {
+	text, _, _ = strings.Cut(text, "VALUES")
 	text = strings.ReplaceAll(planSpace.ReplaceAllString(text, " "), "@.", "")
 	text = regexp.QuoteMeta(strings.TrimSpace(text))
-	text = regexp.MustCompile(`(\\\$)(\d)`).ReplaceAllString(text, "[$?]$2")
+	text = regexp.MustCompile(`\\\$\d+`).ReplaceAllString(text, `[$$?]\d+`)
 	text = regexp.MustCompile(`%[sd]`).ReplaceAllString(text, ".*")
 	return regexp.MustCompile(strings.TrimSuffix(text, `IN \(`))
 }

@@ -26,10 +26,11 @@ const (
 	insertAudit = `INSERT INTO lockspire_audit (id, at, name, client_id, subject, grant_id, family_id, detail)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	readFamily = `SELECT revoked_at, expires_at FROM lockspire_families WHERE id = $1`
-	readClient = `SELECT id, name, token_endpoint_auth_method, redirect_uris, grant_types, scopes, resources,
-		id_token_signed_response_alg, trusted, metadata, created_at, updated_at, disabled_at FROM lockspire_clients WHERE id = $1`
-	readSecrets = `SELECT hash FROM lockspire_client_secrets WHERE client_id = $1 AND (expires_at IS NULL OR expires_at > $2)`
-	readKeys    = `SELECT kid, state FROM lockspire_keys WHERE kid IN ($1, $2)`
+	readClient = `SELECT c.id, c.name, c.token_endpoint_auth_method, c.redirect_uris, c.grant_types, c.scopes, c.resources,
+		c.id_token_signed_response_alg, c.trusted, c.metadata, c.created_at, c.updated_at, c.disabled_at, s.hash FROM lockspire_clients c
+		LEFT JOIN lockspire_client_secrets s ON s.client_id = c.id AND (s.expires_at IS NULL OR s.expires_at > $2)
+		WHERE c.id = $1`
+	readKeys = `SELECT kid, state FROM lockspire_keys WHERE kid IN ($1, $2)`
 )
 
 // read runs a query and takes what columns it has.
@@ -64,7 +65,7 @@ func newID(prefix string) string {
 // clientCredentials reads and writes what the runtime does, or only writes, and
 // signs a token.
 func (c *control) clientCredentials(writes bool) (http.Handler, ready.Workload, error) {
-	statements, err := c.prepareAll(insertAudit, readClient, readSecrets, readKeys)
+	statements, err := c.prepareAll(insertAudit, readClient, readKeys)
 	if err != nil {
 		return nil, ready.Workload{}, err
 	}
@@ -72,8 +73,7 @@ func (c *control) clientCredentials(writes bool) (http.Handler, ready.Workload, 
 		io.Copy(io.Discard, r.Body)
 		var err error
 		if !writes {
-			err = errors.Join(read(r, statements[1], clientID), read(r, statements[2], clientID, time.Now().UnixMicro()),
-				read(r, statements[3], keyID, otherKey))
+			err = errors.Join(read(r, statements[1], clientID, time.Now().UnixMicro()), read(r, statements[2], keyID, otherKey))
 		}
 		token := ""
 		if err == nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"database/sql"
-	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,14 +14,14 @@ import (
 // signature.
 func (c *control) introspection() (http.Handler, ready.Workload, error) {
 	offered := ready.Workload{Want: `"active":true`}
-	reads, err := c.prepareAll(readLive, readClient, readSecrets)
+	reads, err := c.prepareAll(readLive, readClient)
 	if err != nil {
 		return nil, offered, err
 	}
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, err := c.verify(tokenOf(r))
 		if err == nil {
-			err = errors.Join(read(r, reads[1], clientID), read(r, reads[2], clientID, time.Now().UnixMicro()))
+			err = read(r, reads[1], clientID, time.Now().UnixMicro())
 		}
 		var revoked sql.NullInt64
 		if err == nil {
