@@ -126,7 +126,7 @@ func golangMigrateDown(_ *testing.T, d *database, dir string) error {
 
 // dbmate is the program itself, from its npm package (scripts/deps).
 func dbmate(t *testing.T, d *database, dir, verb string) error {
-	program, err := filepath.Abs("node_modules/.bin/dbmate")
+	program, err := filepath.Abs("node_modules/@dbmate/linux-x64/bin/dbmate")
 	if err != nil {
 		return err
 	}
