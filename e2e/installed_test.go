@@ -29,8 +29,15 @@ var installedHosts = []installed{
 		// cannot import: a func in Host carries it.
 		name: "shop", main: ".", router: "internal/web/router.go",
 		edits: []edit{
-			{"internal/authserver/config.go", "	DB *sql.DB\n", "	DB *sql.DB\n\n	SignedIn func(r *http.Request) (lockspire.Account, bool)\n", 1},
-			{"internal/web/router.go", "if _, err := authserver.Mount(mux, authserver.Host{DB: db}); err", "provider, err := authserver.Mount(mux, authserver.Host{DB: db, SignedIn: signedIn})\n	if err", 1},
+			// Install passes a func that gives the id alone; this host has more to say of an account.
+			{"internal/authserver/config.go", "	SignedIn func(r *http.Request) (string, bool)\n", "	SignedIn func(r *http.Request) (lockspire.Account, bool)\n", 1},
+			{"internal/web/router.go", `if _, err := authserver.Mount(mux, authserver.Host{DB: db, SignedIn: func(r *http.Request) (string, bool) {
+		user, ok := Current(r)
+		if !ok {
+			return "", false
+		}
+		return user.UserID, true
+	}}); err`, "provider, err := authserver.Mount(mux, authserver.Host{DB: db, SignedIn: signedIn})\n	if err", 1},
 			{"internal/web/router.go", `	mux.HandleFunc("GET /", `, `	api := provider.Protect(lockspire.ForResource(authserver.API()), lockspire.RequireScope("notes:read"))
 	mux.Handle("GET /api/notes", api(http.HandlerFunc(notes.Read)))
 	mux.Handle("GET /api", api(http.HandlerFunc(notes.MCP)))
