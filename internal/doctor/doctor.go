@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -213,7 +212,7 @@ func (v *visit) rootURL(wellKnown string) string {
 	return u.String()
 }
 
-// report adds a finding of the check's own severity and returns it.
+// found adds a finding of the check's own severity and returns it.
 func (v *visit) found(target, format string, args ...any) *Finding {
 	v.report.Findings = append(v.report.Findings, Finding{Check: v.check, Severity: v.check.Severity, URL: target, Message: fmt.Sprintf(format, args...)})
 	return &v.report.Findings[len(v.report.Findings)-1]
@@ -266,5 +265,3 @@ func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
-
-func contains(list []string, want string) bool { return slices.Contains(list, want) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -261,7 +262,7 @@ var resourceMetadata = &Check{
 		switch {
 		case a.err != nil || a.status != http.StatusOK || json.Unmarshal(a.body, &body) != nil:
 			v.found(a.url, "there is no metadata of a protected resource at the root of this host")
-		case !contains(body.Servers, v.issuer.String()):
+		case !slices.Contains(body.Servers, v.issuer.String()):
 			v.found(a.url, "the metadata of this host's API names other authorization servers: %s", strings.Join(body.Servers, ", ")).as(Warning)
 		}
 	},

@@ -139,20 +139,20 @@ var metadata = &Check{
 				v.found(at, "%s is %q, which is no https URL", name, endpoint)
 			}
 		}
-		if contains(d.IDTokenAlgs, "none") {
+		if slices.Contains(d.IDTokenAlgs, "none") {
 			v.found(at, "ID tokens may be signed with none").fix("take none out of id_token_signing_alg_values_supported and refuse it")
 		}
-		if v.source == v.oidc && len(d.IDTokenAlgs) > 0 && !contains(d.IDTokenAlgs, "RS256") {
+		if v.source == v.oidc && len(d.IDTokenAlgs) > 0 && !slices.Contains(d.IDTokenAlgs, "RS256") {
 			v.found(at, "RS256 is not among the algorithms of ID tokens, and much client software takes nothing else").as(Info)
 		}
-		if !contains(d.ChallengeMethods, "S256") {
+		if !slices.Contains(d.ChallengeMethods, "S256") {
 			v.found(at, "code_challenge_methods_supported does not list S256: clients that insist on PKCE go away").as(Warning).fix("support PKCE with S256 and say so (RFC 7636, RFC 8414 §2)")
 		}
-		if contains(d.ChallengeMethods, "plain") {
+		if slices.Contains(d.ChallengeMethods, "plain") {
 			v.found(at, "plain code challenges are taken: who reads the request can redeem the code").as(Warning)
 		}
 		for _, kind := range d.ResponseTypes {
-			if contains(strings.Fields(kind), "token") {
+			if slices.Contains(strings.Fields(kind), "token") {
 				v.found(at, "response type %q hands access tokens out in URLs", kind).as(Warning)
 			}
 		}
